@@ -1,0 +1,63 @@
+"""Canonical JSON: the one encoder of everything that is hashed (RFC 8785).
+
+NaN and infinities are refused by RFC 8785 §3.2.2.3, integers beyond ±(2^53 − 1) because an I-JSON reader could
+round them to another value (RFC 7493 §2.2).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import rfc8785
+
+from twins.errors import FormatError
+
+Json = Any
+"""A JSON value: str, int, float, bool, None, or lists and string-keyed mappings of them. A recursive alias would
+make every read of a manifest a cast; `twins.manifest` checks what is read instead."""
+
+
+def encode(value: Json) -> bytes:
+    """Return the canonical bytes of a JSON value.
+
+    Law: ``decode(encode(v)) == v``, and ``encode(decode(b)) == b`` for every ``b`` that `decode` accepts.
+
+    Raises:
+        FormatError: the value has no canonical form (NaN, an integer beyond 2^53 − 1, a key that is no string).
+    """
+    try:
+        return rfc8785.dumps(_plain(value))
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        raise FormatError(f"no canonical JSON: {error}") from error
+
+
+def decode(data: bytes) -> Json:
+    """Parse canonical bytes; refuse any other spelling of the same value.
+
+    A second spelling would give one statement two digests.
+
+    Raises:
+        FormatError: no JSON, or not in canonical form.
+    """
+    try:
+        value = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not JSON: {error}") from error
+    if encode(value) != data:
+        raise FormatError("JSON that is not in canonical form (RFC 8785)")
+    return value
+
+
+def _plain(value: Json) -> Json:
+    """Turn mappings and tuples into the dicts and lists that the encoder takes."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,151 @@
+"""What a device signs about its update, and the leaf that stands for it on the chain.
+
+The signature is EIP-712 typed data under the ledger's domain, so it is worth nothing on another chain, in another
+contract, for another twin, round, station or base model: each field stops one replay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from eth_abi.abi import encode as abi_encode
+from eth_keys.datatypes import PrivateKey, Signature
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
+from eth_utils.crypto import keccak
+
+from twins.errors import SignatureError
+from twins.types import Address, Digest, TwinId, address_of_bytes, digest_bytes
+
+DOMAIN_NAME = "Twinledger"
+DOMAIN_VERSION = "1"
+
+_DOMAIN_TYPE = keccak(
+    text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+)
+_CONTRIBUTION_TYPE = keccak(
+    text="Contribution(bytes32 twin,uint64 round,address station,bytes32 base,bytes32 digest,uint64 examples)"
+)
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # SEC 2 §2.4.1: n / 2
+
+LEAF_TYPES = ("address", "bytes32", "uint64", "bytes32")
+"""Of a contribution's leaf: device, digest, examples, keccak256(signature)."""
+
+
+@dataclass(frozen=True)
+class SigningDomain:
+    """The EIP-712 domain of one ledger.
+
+    Attributes:
+        chain_id: EIP-155.
+        contract: the RoundLedger.
+    """
+
+    chain_id: int
+    contract: Address
+
+    @cached_property
+    def separator(self) -> bytes:
+        """32 bytes, EIP-712 §"Definition of domainSeparator"."""
+        return keccak(
+            abi_encode(
+                ("bytes32", "bytes32", "bytes32", "uint256", "address"),
+                (
+                    _DOMAIN_TYPE,
+                    keccak(text=DOMAIN_NAME),
+                    keccak(text=DOMAIN_VERSION),
+                    self.chain_id,
+                    self.contract,
+                ),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One device's statement about its update.
+
+    Attributes:
+        twin: whose model was trained.
+        round: for which round.
+        station: the station it was sent to.
+        base: manifest digest of the model that was trained on.
+        digest: SHA-256 of the update's bytes.
+        examples: training examples behind it.
+    """
+
+    twin: TwinId
+    round: int
+    station: Address
+    base: Digest
+    digest: Digest
+    examples: int
+
+    def signing_hash(self, domain: SigningDomain) -> bytes:
+        """Return the 32 bytes that are signed (EIP-712 ``encode``)."""
+        struct = abi_encode(
+            ("bytes32", "bytes32", "uint64", "address", "bytes32", "bytes32", "uint64"),
+            (
+                _CONTRIBUTION_TYPE,
+                digest_bytes(self.twin),
+                self.round,
+                self.station,
+                digest_bytes(self.base),
+                digest_bytes(self.digest),
+                self.examples,
+            ),
+        )
+        return bytes(keccak(b"\x19\x01" + domain.separator + keccak(struct)))
+
+    def sign(self, domain: SigningDomain, private_key: bytes) -> bytes:
+        """Sign; deterministic (RFC 6979), low s.
+
+        Returns:
+            65 bytes ``r ‖ s ‖ v`` with v 27 or 28, as Solidity's ``ECDSA.recover`` reads them.
+        """
+        signature = _key(private_key).sign_msg_hash(self.signing_hash(domain))
+        return signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big") + bytes([27 + signature.v])
+
+    def signer(self, domain: SigningDomain, signature: bytes) -> Address:
+        """Return the account that signed.
+
+        Raises:
+            SignatureError: not 65 bytes, v not 27 or 28, not on the curve, or s in the upper half: a second valid
+                signature of the same statement would give one contribution two leaves (EIP-2).
+        """
+        if len(signature) != 65 or signature[64] not in (27, 28):
+            raise SignatureError(
+                f"expected 65 bytes ending in 27 or 28, got {len(signature)}: 0x{signature.hex()}"
+            )
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
+        if s > _HALF_ORDER:
+            raise SignatureError(
+                "expected s in the lower half of the order (EIP-2), got the malleated signature"
+            )
+        try:
+            public = Signature(vrs=(signature[64] - 27, r, s)).recover_public_key_from_msg_hash(
+                self.signing_hash(domain)
+            )
+        except (BadSignature, ValidationError) as error:
+            raise SignatureError(f"no key made this signature: {error}") from error
+        return address_of_bytes(public.to_canonical_address())
+
+
+def contribution_leaf(device: Address, digest: Digest, examples: int, signature: bytes) -> tuple[object, ...]:
+    """Return the values of a contribution's leaf, of `LEAF_TYPES` (rounds.md, rule 9)."""
+    return (device, digest_bytes(digest), examples, keccak(signature))
+
+
+def address_of_key(private_key: bytes) -> Address:
+    """Return the account of a secp256k1 private key of 32 bytes."""
+    return address_of_bytes(_key(private_key).public_key.to_canonical_address())
+
+
+@lru_cache(maxsize=4096)
+def _key(private_key: bytes) -> PrivateKey:
+    """Derive the public key once per device, not once per update."""
+    try:
+        return PrivateKey(private_key)
+    except ValidationError as error:
+        raise SignatureError(f"not a secp256k1 private key of 32 bytes: {type(error).__name__}") from error

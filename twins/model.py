@@ -1,0 +1,111 @@
+"""A twin's model: named float32 arrays, and their one spelling in bytes.
+
+Bytes are safetensors (https://github.com/huggingface/safetensors, format specification): data only, no code can
+hide in them as it can in a pickle. Laws::
+
+    TwinModel.from_bytes(m.to_bytes()) == m
+    TwinModel.from_bytes(b).to_bytes() == b      for every b that to_bytes made
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from twins.errors import ModelFormatError, NonFiniteError, SchemaError
+
+Array = NDArray[np.float32]
+Schema = Mapping[str, list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class TwinModel:
+    """Weights of a twin's model.
+
+    Attributes:
+        tensors: name to float32 array in C order, any shape; sorted by name.
+    """
+
+    tensors: Mapping[str, Array]
+
+    def __post_init__(self) -> None:
+        """Sort by name and refuse anything but float32."""
+        if not self.tensors:
+            raise ModelFormatError("a model without tensors")
+        for name, array in self.tensors.items():
+            if array.dtype != np.float32:
+                raise ModelFormatError(f"tensor {name!r}: expected float32, got {array.dtype}")
+        ordered = {name: np.ascontiguousarray(self.tensors[name]) for name in sorted(self.tensors)}
+        object.__setattr__(self, "tensors", ordered)
+
+    def __eq__(self, other: object) -> bool:
+        """Same names, shapes and bits (NaN equals the same NaN; 0.0 differs from -0.0)."""
+        if not isinstance(other, TwinModel):
+            return NotImplemented
+        return self.to_bytes() == other.to_bytes()
+
+    def __hash__(self) -> int:
+        """Hash of the bytes."""
+        return hash(self.to_bytes())
+
+    def to_bytes(self, note: str | None = None) -> bytes:
+        """Serialise deterministically.
+
+        Args:
+            note: text to carry beside the weights. There is one key only: safetensors writes several in an order
+                that changes from call to call.
+        """
+        return save(dict(self.tensors), metadata=None if note is None else {"note": note})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> TwinModel:
+        """Read a model.
+
+        Raises:
+            ModelFormatError: not safetensors, or not all float32.
+        """
+        try:
+            return cls(load(data))
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            raise ModelFormatError(f"not a model in safetensors of float32: {error}") from error
+
+    def schema(self) -> dict[str, list[int]]:
+        """Return name to shape."""
+        return {name: list(array.shape) for name, array in self.tensors.items()}
+
+    def parameter_count(self) -> int:
+        """Return the number of scalars."""
+        return sum(math.prod(array.shape) for array in self.tensors.values())
+
+    def require_finite(self, what: str) -> None:
+        """Refuse NaN and infinity: one such value from one device poisons the mean of all.
+
+        Raises:
+            NonFiniteError: naming ``what`` and the first tensor concerned.
+        """
+        for name, array in self.tensors.items():
+            bad = int(array.size - np.count_nonzero(np.isfinite(array)))
+            if bad:
+                raise NonFiniteError(what, name, bad)
+
+    def require_schema(self, schema: Schema, what: str) -> None:
+        """Refuse a model of another shape.
+
+        Raises:
+            SchemaError: with what is missing, what is unknown and what has another shape.
+        """
+        differences = list(_differences(schema, self.schema()))
+        if differences:
+            raise SchemaError(f"{what}: not the twin's schema: " + "; ".join(differences))
+
+
+def _differences(expected: Schema, actual: Schema) -> Iterator[str]:
+    for name in sorted(expected.keys() | actual.keys()):
+        if expected.get(name) != actual.get(name):
+            yield f"{name}: expected {expected.get(name, 'no such tensor')}, got {actual.get(name, 'no such tensor')}"
