@@ -1,0 +1,48 @@
+// Solidity tool chain: Hardhat 3, offline. The compiler is the npm package `solc`, the same one
+// that chain/compiler.py drives through py-solc-x; tests compare the two bytecodes.
+// "paris" because the consortium's chain (geth 1.13 Clique) speaks London: no PUSH0, MCOPY, TLOAD.
+import hardhatNodeTestRunner from "@nomicfoundation/hardhat-node-test-runner";
+import hardhatViem from "@nomicfoundation/hardhat-viem";
+import hardhatViemAssertions from "@nomicfoundation/hardhat-viem-assertions";
+import { createRequire } from "node:module";
+import { readFileSync } from "node:fs";
+
+const require = createRequire(import.meta.url);
+const settings = JSON.parse(readFileSync(new URL("./contracts/solc-settings.json", import.meta.url), "utf8"));
+
+// Hardhat only prints warnings, and only on the run that compiles. As errors they leave no artifact behind, so the
+// build fails until they are mended.
+const warningsAreErrors = {
+  id: "warnings-are-errors",
+  hookHandlers: {
+    solidity: async () => ({
+      default: async () => ({
+        invokeSolc: async (context, compiler, input, config, next) => {
+          const output = await next(context, compiler, input, config);
+          const errors = (output.errors ?? []).map((error) =>
+            error.severity === "warning" ? { ...error, severity: "error" } : error,
+          );
+          return { ...output, errors };
+        },
+      }),
+    }),
+  },
+};
+
+// The hard fork is the consortium's, so gas is too; the accounts are those of Hardhat's default mnemonic.
+const consortium = { type: "edr-simulated", chainType: "l1", hardfork: "london", chainId: 31337 };
+const accounts = { count: 80, accountsBalance: 10n ** 24n };
+
+export default {
+  plugins: [hardhatNodeTestRunner, hardhatViem, hardhatViemAssertions, warningsAreErrors],
+  solidity: {
+    version: "0.8.37",
+    path: require.resolve("solc/soljson.js"),
+    settings,
+  },
+  paths: { sources: "./contracts", tests: { nodejs: "./tests/contracts" }, artifacts: "./build/artifacts", cache: "./build/cache" },
+  networks: {
+    node: { ...consortium, accounts }, // what `hardhat node` serves
+    default: { ...consortium, accounts }, // what the tests connect to
+  },
+};
