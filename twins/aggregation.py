@@ -7,7 +7,7 @@ round (architecture.md, law 3).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -68,3 +68,22 @@ def weighted_mean(models: Sequence[tuple[TwinModel, int]]) -> TwinModel:
             accumulated += model.tensors[name].astype(np.float64) * examples
         mean[name] = np.asarray(accumulated / total, dtype=np.float32)
     return TwinModel(mean)
+
+
+Merge = Callable[[Sequence[tuple[TwinModel, int]]], TwinModel]
+"""A stateless rule: (model, examples) in order, to one model."""
+
+_RULES: tuple[tuple[Rule, Merge], ...] = ((WEIGHTED_MEAN, weighted_mean),)
+
+
+def function_of(rule: Rule) -> Merge:
+    """Return the function behind a rule that this version of Twinledger can compute.
+
+    Raises:
+        AggregationError: another rule, version or parameters.
+    """
+    for known, function in _RULES:
+        if known == rule:
+            return function
+    known_rules = ", ".join(str(known) for known, _ in _RULES)
+    raise AggregationError(f"cannot compute rule {rule} with {dict(rule.parameters)}: expected one of {known_rules}")

@@ -1,0 +1,215 @@
+"""The rules that a recorded round must satisfy, as pure functions: no chain, no store, no clock.
+
+A station applies them before it attests, an auditor years later; both get the same findings. Each function yields
+what is wrong and yields nothing when all is well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chain.events import RoundFinal, UpdateSubmitted
+from twins.contribution import Contribution, SigningDomain
+from twins.errors import SignatureError, TwinsError
+from twins.manifest import StationUpdateManifest, TwinModelManifest
+from twins.model import Schema, TwinModel
+from twins.types import Address, Digest
+from twins.updates import DeviceUpdate, contributions_tree, device_order, roster_tree
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as the record says.
+
+    Attributes:
+        check: name of the rule, e.g. ``device-signature``.
+        where: round, station, device or artifact concerned.
+        expected: what the record demands.
+        got: what is there.
+    """
+
+    check: str
+    where: str
+    expected: str
+    got: str
+
+    def __str__(self) -> str:
+        """One line: rule, place, expected, got."""
+        return f"{self.check} [{self.where}]: expected {self.expected}, got {self.got}"
+
+
+def compare(
+    check: str, where: str, expected: Mapping[str, object], got: Mapping[str, object]
+) -> Iterator[Finding]:
+    """Yield a finding for every key whose values differ."""
+    for key, value in expected.items():
+        if got[key] != value:
+            yield Finding(check, f"{where}, {key}", str(value), str(got[key]))
+
+
+def check_update_manifest(recorded: UpdateSubmitted, manifest: StationUpdateManifest) -> Iterator[Finding]:
+    """Hold a station's manifest against what it recorded on the chain.
+
+    Stops a station that shows auditors another story than it told the ledger.
+    """
+    keys = ("twin", "round", "station", "base_round", "base", "contributions", "examples")
+    where = f"round {recorded.round}, station {recorded.station}"
+    yield from compare(
+        "update-manifest",
+        where,
+        {key: getattr(recorded, key) for key in keys},
+        {key: getattr(manifest, key) for key in keys},
+    )
+
+
+def check_bundle(
+    manifest: StationUpdateManifest,
+    updates: Sequence[DeviceUpdate],
+    roster: Sequence[Address],
+    roster_root: Digest | None,
+    domain: SigningDomain,
+) -> Iterator[Finding]:
+    """Hold the devices' updates against the station's manifest and its roster.
+
+    Args:
+        manifest: the station's.
+        updates: as its bundle has them.
+        roster: the station's devices, as the manifest names them.
+        roster_root: Merkle root of the roster that the chain held when the update was submitted; None if none.
+        domain: of the ledger; a signature under another one is a replay from another chain or contract.
+    """
+    where = f"round {manifest.round}, station {manifest.station}"
+    root = roster_tree(roster).root if roster else None
+    if root != roster_root:
+        yield Finding("roster", where, f"devices under root {roster_root}", f"devices under root {root}")
+    enrolled = set(roster)
+    for update in updates:
+        yield from _check_device(manifest, update, enrolled, domain, where)
+    if updates:
+        yield from compare(
+            "contributions",
+            where,
+            {
+                "Merkle root": manifest.contributions,
+                "devices": manifest.devices,
+                "examples": manifest.examples,
+            },
+            {
+                "Merkle root": contributions_tree(updates).root,
+                "devices": len(updates),
+                "examples": sum(update.examples for update in updates),
+            },
+        )
+    else:
+        yield Finding("contributions", where, "at least one device", "an empty bundle")
+
+
+def _check_device(
+    manifest: StationUpdateManifest,
+    update: DeviceUpdate,
+    enrolled: set[Address],
+    domain: SigningDomain,
+    where: str,
+) -> Iterator[Finding]:
+    where = f"{where}, device {update.device}"
+    if update.device not in enrolled:  # a station that invents devices
+        yield Finding("roster", where, "a device of the station's roster", "a device that isn't in it")
+    contribution = Contribution(
+        manifest.twin, manifest.round, manifest.station, manifest.base, update.digest, update.examples
+    )
+    try:
+        signer = contribution.signer(domain, update.signature)
+    except SignatureError as error:
+        yield Finding("device-signature", where, "a signature of the device", str(error))
+        return
+    if signer != update.device:
+        # Also what a replay from another round, twin, station, base or chain looks like.
+        yield Finding("device-signature", where, f"signed by {update.device}", f"recovers to {signer}")
+
+
+def check_model_manifest(
+    final: RoundFinal, accepted: Mapping[Address, UpdateSubmitted], manifest: TwinModelManifest
+) -> Iterator[Finding]:
+    """Hold a final model's manifest against the chain: parent, and exactly the accepted updates.
+
+    Stops a quorum that rewrites a parent, leaves a station out or counts one twice.
+    """
+    where = f"round {final.round}"
+    order = sorted(accepted, key=device_order)
+    yield from compare(
+        "model-manifest",
+        where,
+        {
+            "twin": final.twin,
+            "round": final.round,
+            "parent": final.parent,
+            "updates": [(station, accepted[station].update) for station in order],
+            "examples": sum(accepted[station].examples for station in order),
+        },
+        {
+            "twin": manifest.twin,
+            "round": manifest.round,
+            "parent": manifest.parent,
+            "updates": [(ref.station, ref.update) for ref in manifest.updates],
+            "examples": manifest.examples,
+        },
+    )
+
+
+def check_model(model: TwinModel, schema: Schema, where: str) -> Iterator[Finding]:
+    """Refuse a model of another shape, or with NaN or infinity."""
+    for rule, check in (
+        ("schema", lambda: model.require_schema(schema, where)),
+        ("finite", lambda: model.require_finite(where)),
+    ):
+        yield from _attempt(rule, where, check)
+
+
+def check_recomputed(
+    check: str, where: str, recorded: TwinModel, recompute: Callable[[], TwinModel]
+) -> Iterator[Finding]:
+    """Recompute an aggregate and compare bit for bit.
+
+    Args:
+        check: ``tier-1`` or ``tier-2``.
+        where: place.
+        recorded: the model that the record names.
+        recompute: the rule on the recorded inputs.
+    """
+    try:
+        expected = recompute()
+    except TwinsError as error:
+        yield Finding(check, where, "inputs that can be aggregated", str(error))
+        return
+    if expected != recorded:
+        yield Finding(
+            check,
+            where,
+            f"the aggregate of the recorded updates, bit for bit ({_summary(expected)})",
+            f"another model ({_distance(expected, recorded)})",
+        )
+
+
+def _attempt(check: str, where: str, action: Callable[[], None]) -> Iterator[Finding]:
+    try:
+        action()
+    except TwinsError as error:
+        yield Finding(check, where, "a model as the twin declares", str(error))
+
+
+def _summary(model: TwinModel) -> str:
+    return f"{model.parameter_count()} parameters"
+
+
+def _distance(expected: TwinModel, got: TwinModel) -> str:
+    if expected.schema() != got.schema():
+        return "of another schema"
+    differing = sum(int((expected.tensors[n] != got.tensors[n]).sum()) for n in expected.tensors)
+    largest = max(float(abs(expected.tensors[n] - got.tensors[n]).max(initial=0)) for n in expected.tensors)
+    return f"{differing} values differ, by up to {largest:.3g}"
+
+
+def findings_text(findings: Iterable[Finding]) -> str:
+    """One finding a line."""
+    return "\n".join(str(finding) for finding in findings)

@@ -1,0 +1,112 @@
+"""Enrolment: stations, rosters, a twin and its genesis, brought to what a run needs.
+
+Each function reads the chain first and sends only what is missing, so that an interrupted set-up is simply run
+again; what is there and differs is refused, never overwritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chain.accounts import Account
+from chain.connection import Receipt
+from chain.errors import RecordError, TwinRegistryUnknownTwin
+from chain.round_ledger import RoundLedger
+from chain.twin_registry import RoundPolicy, TwinRegistry
+from twins.archive import Archive
+from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest
+from twins.model import TwinModel
+from twins.types import ZERO_DIGEST, Address, Digest, twin_id
+from twins.updates import roster_tree
+
+
+def enrol_stations(registry: TwinRegistry, registrar: Account, stations: Sequence[Address]) -> list[Receipt]:
+    """Register the stations that aren't yet, in this order.
+
+    Raises:
+        RecordError: other stations are registered: they would be part of every electorate.
+    """
+    registered = registry.stations()
+    if tuple(stations[: len(registered)]) != registered[: len(stations)] or len(registered) > len(stations):
+        raise RecordError(
+            f"expected the stations {', '.join(stations)}, got {len(registered)} registered: {', '.join(registered)}; "
+            "every registered station has a vote, so run with all of them or deploy anew"
+        )
+    return [registry.register_station(registrar, station) for station in stations[len(registered) :]]
+
+
+def enrol_devices(registry: TwinRegistry, station: Account, devices: tuple[Address, ...]) -> Receipt | None:
+    """Set the station's roster if it isn't these devices yet."""
+    root = roster_tree(devices).root
+    if registry.station_of(station.address).roster_root == root:
+        return None
+    return registry.set_roster(station, root, len(devices))
+
+
+def enrol_twin(
+    registry: TwinRegistry, archive: Archive, owner: Account, manifest: TwinManifest, policy: RoundPolicy
+) -> Receipt | None:
+    """Register a twin with its manifest.
+
+    Raises:
+        RecordError: the twin exists with another manifest.
+    """
+    twin = twin_id(manifest.name)
+    try:
+        existing = registry.twin_of(twin)
+    except TwinRegistryUnknownTwin:
+        return registry.register_twin(owner, twin, archive.put_manifest(manifest), policy)
+    if existing.manifest != manifest.digest:
+        raise RecordError(_twin_differs(archive, existing.manifest, manifest))
+    return None
+
+
+def enrol_genesis(
+    ledger: RoundLedger,
+    archive: Archive,
+    owner: Account,
+    manifest: TwinManifest,
+    model: TwinModel,
+    origin: dict[str, object],
+) -> Receipt | None:
+    """Record the model of round 0 if there is none yet.
+
+    Raises:
+        RecordError: there is one, and it's another.
+        SchemaError, NonFiniteError: not a model of this twin.
+    """
+    model.require_schema(manifest.model_schema, "genesis model")
+    model.require_finite("genesis model")
+    twin = twin_id(manifest.name)
+    genesis = TwinModelManifest(
+        twin=twin,
+        round=0,
+        parent=None,
+        updates=(),
+        rule=manifest.merge_rule,
+        model=ArtifactRef.of(model.to_bytes()),
+        examples=0,
+        origin=origin,
+    )
+    recorded: Digest = ledger.model_of(twin, 0)
+    if recorded == genesis.digest:
+        return None
+    if recorded != ZERO_DIGEST:
+        raise RecordError(
+            f"genesis of {manifest.name}: expected {genesis.digest}, got {recorded} on the chain"
+        )
+    archive.put(model.to_bytes())
+    return ledger.genesis(owner, twin, archive.put_manifest(genesis))
+
+
+def _twin_differs(archive: Archive, recorded: Digest, manifest: TwinManifest) -> str:
+    text = f"twin {manifest.name} is registered with manifest {recorded}, this run would continue {manifest.digest}"
+    existing = archive.manifest(TwinManifest, recorded)
+    tasks = (existing.task, manifest.task)
+    keys = sorted(set(tasks[0]) | set(tasks[1]))
+    different = [
+        f"{k}: {tasks[0].get(k)!r} there, {tasks[1].get(k)!r} here"
+        for k in keys
+        if tasks[0].get(k) != tasks[1].get(k)
+    ]
+    return f"{text} ({'; '.join(different) or 'another schema or rule'}); run with the twin's settings or name another twin"
