@@ -1,0 +1,89 @@
+"""Accounts that sign locally: no key ever goes to a node.
+
+One account belongs to one process: two processes that send from the same account take the same nonce, and one of
+their transactions is refused. Threads of one process may share an account; `chain.connection` puts them in line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from eth_account import Account as EthAccount
+from eth_account.signers.local import LocalAccount
+from eth_utils.exceptions import ValidationError
+
+from chain.errors import ChainError
+from twins.types import Address, parse_address
+
+HARDHAT_MNEMONIC = "test test test test test test test test test test test junk"
+"""Of the 20 accounts that a Hardhat node funds. Public: whatever they hold elsewhere is anybody's."""
+
+HARDHAT_ACCOUNTS = 20
+"""How many of them are funded."""
+
+
+class Account:
+    """An Ethereum account with its private key.
+
+    Attributes:
+        address: EIP-55.
+    """
+
+    def __init__(self, signer: LocalAccount) -> None:
+        """Wrap an eth-account signer; use `from_key` or `from_mnemonic`."""
+        self._signer = signer
+        self.address: Address = parse_address(signer.address)
+
+    @classmethod
+    def from_key(cls, key: bytes) -> Account:
+        """Return the account of a private key.
+
+        Args:
+            key: 32 bytes, 1 to n - 1 of secp256k1 (SEC 2 §2.4.1).
+
+        Raises:
+            ChainError: no such key. The message doesn't contain it.
+        """
+        try:
+            return cls(EthAccount.from_key(key))
+        except (ValueError, ValidationError):
+            raise ChainError(f"not a private key: expected 32 bytes from 1 to n - 1, got {len(key)} bytes") from None
+
+    @classmethod
+    def from_mnemonic(cls, mnemonic: str, index: int) -> Account:
+        """Return account ``index`` of a mnemonic: BIP-39, and BIP-44 path ``m/44'/60'/0'/0/index``.
+
+        Raises:
+            ChainError: no valid mnemonic, or index. The message doesn't contain the words.
+        """
+        # "Unaudited" is eth-account's word for its BIP-32 code; a test holds it against BIP-39's own vectors.
+        EthAccount.enable_unaudited_hdwallet_features()
+        if not 0 <= index < 2**31:
+            raise ChainError(f"account index: expected 0 to 2^31 - 1 (BIP-32), got {index}")
+        try:
+            return cls(EthAccount.from_mnemonic(mnemonic, account_path=f"m/44'/60'/0'/0/{index}"))
+        except (ValueError, ValidationError):
+            raise ChainError(
+                f"not a mnemonic: expected 12 to 24 words with their checksum (BIP-39), got {len(mnemonic.split())} words"
+            ) from None
+
+    def sign_transaction(self, transaction: Mapping[str, object]) -> tuple[bytes, str]:
+        """Sign with a deterministic nonce (RFC 6979), under the transaction's chain id (EIP-155, EIP-1559).
+
+        Returns:
+            Raw transaction, and its hash (``0x`` and 64 hex digits).
+        """
+        signed = self._signer.sign_transaction(dict(transaction))
+        return bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex()
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the address is."""
+        return isinstance(other, Account) and other.address == self.address
+
+    def __hash__(self) -> int:
+        """Of the address."""
+        return hash(self.address)
+
+    def __repr__(self) -> str:
+        """The address; never the key, which would end in logs."""
+        return f"Account({self.address})"

@@ -1,0 +1,45 @@
+"""What the contract classes share: typed calls and transactions at one address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chain.accounts import Account
+from chain.connection import Block, Chain, Receipt
+from chain.encoding import Interface
+from chain.errors import DeploymentError
+from twins.types import Address
+
+
+class Contract:
+    """A deployed contract.
+
+    Attributes:
+        chain: where.
+        address: at which address.
+    """
+
+    interface: Interface
+
+    def __init__(self, chain: Chain, address: Address) -> None:
+        """Bind a contract to its address; `chain.deployment.open_contracts` also checks what is there."""
+        self.chain = chain
+        self.address = address
+
+    def __repr__(self) -> str:
+        """Its name and address."""
+        return f"{type(self).__name__}({self.address})"
+
+    def _transact(self, account: Account, function: str, *values: object) -> Receipt:
+        return self.chain.transact(account, self.address, self.interface.functions[function].encode(*values))
+
+    def _read(self, function: str, *values: object, block: Block = None) -> tuple[Any, ...]:
+        abi = self.interface.functions[function]
+        data = self.chain.call(self.address, abi.encode(*values), block)
+        if not data and abi.outputs.items:
+            # A call to an account without code succeeds and returns nothing.
+            raise DeploymentError(
+                f"{type(self).__name__} at {self.address}, chain {self.chain.url}: expected a contract, got an "
+                f"address without code{'' if block is None else f' at block {block}'}; deploy first"
+            )
+        return abi.decode(data)

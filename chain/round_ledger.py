@@ -1,0 +1,177 @@
+"""RoundLedger: what happened in the rounds of every twin.
+
+Writes raise the exceptions of `chain.errors` that are named like the contract's custom errors. Reads take a block:
+a number, or None for the newest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chain.accounts import Account
+from chain.connection import Block, Receipt
+from chain.contract import Contract
+from chain.encoding import interface
+from chain.events import LEDGER_EVENTS, Event, Genesis, decode_events, event_abi, topic_filter
+from chain.values import Head as Head
+from chain.values import RoundState as RoundState
+from chain.values import RoundStatus as RoundStatus
+from chain.values import Update as Update
+from twins.types import ZERO_DIGEST, Address, Digest, TwinId, parse_address
+
+
+class RoundLedger(Contract):
+    """The ledger at one address."""
+
+    interface = interface("RoundLedger")
+
+    # -- actions ----------------------------------------------------------------------------------------------
+
+    def genesis(self, account: Account, twin: TwinId, model: Digest) -> Receipt:
+        """Set the model of round 0: the twin's owner, once.
+
+        Raises:
+            TwinRegistryUnknownTwin, RoundLedgerNotTwinOwner, RoundLedgerGenesisExists, RoundLedgerZeroValue.
+        """
+        return self._transact(account, "genesis", twin, model)
+
+    def open_round(
+        self, account: Account, twin: TwinId, number: int, submit_for: int, attest_for: int, min_updates: int
+    ) -> Receipt:
+        """Open the next round with the stations of this moment as its electorate.
+
+        Args:
+            account: any station's.
+            twin: which one.
+            number: the next.
+            submit_for: seconds for updates, at least the twin's policy.
+            attest_for: seconds for votes after that, at least the twin's policy.
+            min_updates: from the policy's to the number of stations.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistryUnknownTwin, RoundLedgerNoGenesis, RoundLedgerRoundOpen,
+            RoundLedgerUnexpectedRound, RoundLedgerWindowTooShort, RoundLedgerBadMinUpdates.
+        """
+        return self._transact(account, "openRound", twin, number, submit_for, attest_for, min_updates)
+
+    def submit_update(self, account: Account, update: Update) -> Receipt:
+        """Record a station's update. A late one is recorded by its event, and doesn't count.
+
+        Raises:
+            TwinRegistryUnknownStation, RoundLedgerUnexpectedRound, RoundLedgerNotElector,
+            RoundLedgerAlreadySubmitted, RoundLedgerUnexpectedBase, RoundLedgerZeroValue.
+        """
+        return self._transact(account, "submitUpdate", update)
+
+    def attest(
+        self, account: Account, twin: TwinId, number: int, model: Digest, replaced: Digest = ZERO_DIGEST
+    ) -> Receipt:
+        """Vote for the result of a round; at quorum the round is final and the head moves.
+
+        Args:
+            account: the station's.
+            twin: which one.
+            number: the open round.
+            model: digest of the model's manifest.
+            replaced: the model that this station has voted for, to move its vote.
+
+        Raises:
+            TwinRegistryUnknownStation, RoundLedgerUnexpectedRound, RoundLedgerUnexpectedStatus,
+            RoundLedgerNotElector, RoundLedgerAlreadyAttested, RoundLedgerUnexpectedVote, RoundLedgerZeroValue.
+        """
+        return self._transact(account, "attest", twin, number, model, replaced)
+
+    def abort_round(self, account: Account, twin: TwinId, number: int) -> Receipt:
+        """Close a round that can no longer become final; anyone may.
+
+        Raises:
+            RoundLedgerUnexpectedRound, RoundLedgerUnexpectedStatus.
+        """
+        return self._transact(account, "abortRound", twin, number)
+
+    # -- reads ------------------------------------------------------------------------------------------------
+
+    def head(self, twin: TwinId, block: Block = None) -> Head:
+        """Return the newest final model; round 0 is the genesis, digest zero is none."""
+        return Head(*self._read("head", twin, block=block))
+
+    def model_of(self, twin: TwinId, number: int, block: Block = None) -> Digest:
+        """Return the final model of a round (0 is the genesis), or zero."""
+        (model,) = self._read("modelOf", twin, number, block=block)
+        return Digest(model)
+
+    def round_of(self, twin: TwinId, block: Block = None) -> RoundState:
+        """Return the newest round; its status is of the block's time."""
+        ((number, status, *rest),) = self._read("roundOf", twin, block=block)
+        return RoundState(number, RoundStatus(status), *rest)
+
+    def votes_for(self, twin: TwinId, model: Digest, block: Block = None) -> int:
+        """Return the votes for a model in the newest round, a bit set."""
+        (votes,) = self._read("votesFor", twin, model, block=block)
+        return int(votes)
+
+    def quorum_of(self, electorate: int) -> int:
+        """Return the votes that make a model final among an electorate (a bit set): two thirds, rounded up."""
+        (quorum,) = self._read("quorumOf", electorate)
+        return int(quorum)
+
+    def registry_address(self) -> Address:
+        """Return the registry that this ledger believes."""
+        (address,) = self._read("registry")
+        return parse_address(address)
+
+    # -- history ----------------------------------------------------------------------------------------------
+
+    def events(
+        self,
+        twin: TwinId,
+        from_block: int,
+        to_block: int | None = None,
+        kinds: Sequence[type[Event]] | None = None,
+        *,
+        number: int | None = None,
+        station: Address | None = None,
+    ) -> list[Event]:
+        """Return what happened to a twin, in the order of the chain.
+
+        Args:
+            twin: which one.
+            from_block: first block, e.g. the deployment's.
+            to_block: last block, inclusive; the newest if None.
+            kinds: only these; all of `LEDGER_EVENTS` if None.
+            number: only of this round. Genesis events, which have none, are left out.
+            station: only where this account stands as the third topic: opener, station, or who aborted. Events
+                without one (Genesis, RoundFinal) are left out.
+        """
+        wanted = [
+            kind
+            for kind in (LEDGER_EVENTS if kinds is None else kinds)
+            if not (number is not None and kind is Genesis)
+            and not (station is not None and len(event_abi(kind).topics.items) < 3)
+        ]
+        if not wanted:
+            return []
+        topics: list[object] = [
+            topic_filter(wanted),
+            twin,
+            None if number is None else f"0x{number:064x}",
+            None if station is None else "0x" + station[2:].lower().rjust(64, "0"),
+        ]
+        while topics[-1] is None:  # a filter of four positions fits only logs of four topics
+            topics.pop()
+        return decode_events(self.chain.logs(self.address, topics, from_block, to_block), wanted)
+
+
+def members_of(bits: int, stations: Sequence[Address]) -> tuple[Address, ...]:
+    """Return the stations of a bit set, by index.
+
+    Args:
+        bits: bit ``i`` stands for ``stations[i]``.
+        stations: all, by index (`TwinRegistry.stations`).
+
+    Raises:
+        ValueError: a bit beyond the stations, or a negative set.
+    """
+    if bits < 0 or bits >> len(stations):
+        raise ValueError(f"set of stations: expected bits below {len(stations)}, got {bits:#b}")
+    return tuple(station for index, station in enumerate(stations) if bits >> index & 1)
