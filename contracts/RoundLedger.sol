@@ -117,8 +117,6 @@ contract RoundLedger is IRoundLedger {
             late = _statusOf(round) != Status.Submitting;
             if (!late) _rounds[update.twin].submitted = round.submitted | station;
         }
-        // Below or at the head the base is known to be older than the update's round, see `_requireBase`.
-        uint32 newest = round.head < update.round ? round.head : update.round - 1;
         emit UpdateSubmitted(
             update.twin,
             update.round,
@@ -128,7 +126,7 @@ contract RoundLedger is IRoundLedger {
             update.update,
             update.contributions,
             update.examples,
-            newest - update.baseRound,
+            round.head - update.baseRound, // never below zero: only final rounds have models
             late
         );
     }

@@ -7,6 +7,7 @@ import {ITwinRegistry} from "./ITwinRegistry.sol";
 /// @notice One open round per twin. Stations submit their updates, compute the same model from all of them,
 /// and attest to its digest; at quorum the round is final and the head moves. No aggregator is believed.
 /// @dev Storage keeps what the contract must read; events carry the history. Status is derived, never stored.
+/// Errors of the registry (an account that is no station, an unknown twin) come through unchanged.
 interface IRoundLedger {
     /// @notice Derived from the round's facts and the block's time.
     enum Status {
@@ -33,16 +34,22 @@ interface IRoundLedger {
         Status status;
         uint32 submitUntil; // block.timestamp, exclusive
         uint32 attestUntil; // block.timestamp, exclusive
-        uint8 minUpdates;
+        uint8 minUpdates; // zero once the round was aborted
         uint8 quorum; // votes for one model that make it final
         uint64 electorate; // bit sets of station indices, as at opening
-        uint64 submitted;
-        uint64 voted;
+        uint64 submitted; // in time: late updates aren't in it
+        uint64 voted; // for whichever model
     }
 
     event Genesis(bytes32 indexed twin, bytes32 model, address owner);
     event RoundOpened(
-        bytes32 indexed twin, uint32 indexed round, address indexed opener, uint64 electorate, uint32 submitUntil, uint24 attestFor, uint8 minUpdates
+        bytes32 indexed twin,
+        uint32 indexed round,
+        address indexed opener,
+        uint64 electorate,
+        uint32 submitUntil,
+        uint24 attestFor,
+        uint8 minUpdates
     );
     /// @param staleness final head when recorded minus `baseRound`, in rounds: 0 when trained on the newest model.
     /// @param late recorded, but not counted.
@@ -87,19 +94,27 @@ interface IRoundLedger {
     /// @notice Sets the model of round 0. Only the twin's owner, once.
     function genesis(bytes32 twin, bytes32 model) external;
 
-    /// @notice Opens the next round with the stations of this moment as its electorate. Any station.
-    /// @param submitFor seconds, at least the twin's policy; likewise `attestFor` and `minUpdates`.
+    /// @notice Opens the next round with the stations of this moment as its electorate. Any station, once the round
+    /// before is final or aborted.
+    /// @param submitFor seconds, at least the twin's policy.
+    /// @param attestFor seconds after the submit window, at least the twin's policy.
+    /// @param minUpdates without which the round can't be attested; from the twin's policy to the whole electorate.
     function openRound(bytes32 twin, uint32 number, uint24 submitFor, uint24 attestFor, uint8 minUpdates) external;
 
     /// @notice Records a station's update. Late ones (window over, round final or aborted or older) are recorded by
     /// event and not counted.
+    /// @dev For the newest round, whatever its status, only its electors and only who hasn't submitted in time. Of
+    /// older rounds the ledger knows no more than the models: any station may add late updates there, also several.
     function submitUpdate(Update calldata update) external;
 
-    /// @notice Votes for `model` as the result of the round; at quorum the round is final.
+    /// @notice Votes for `model` as the result of the round; at quorum the round is final. Any elector, also one that
+    /// has submitted nothing.
+    /// @dev Opens when all electors have submitted, or at the end of the submit window with `minUpdates`; closes
+    /// `attestFor` seconds after the end of the submit window in either case.
     /// @param replaced the model this station voted for before in this round, or zero for its first vote.
     function attest(bytes32 twin, uint32 number, bytes32 model, bytes32 replaced) external;
 
-    /// @notice Closes a round that can no longer become final. Anyone. The head stays.
+    /// @notice Closes a round that can no longer become final. Anyone. The head stays; the next round may open.
     function abortRound(bytes32 twin, uint32 number) external;
 
     /// @notice Where stations and twins are registered.
@@ -111,11 +126,14 @@ interface IRoundLedger {
     /// @notice The final model of a round (0 is the genesis), or zero.
     function modelOf(bytes32 twin, uint32 number) external view returns (bytes32);
 
+    /// @notice The twin's newest round; all zero before the first.
     function roundOf(bytes32 twin) external view returns (Round memory);
 
-    /// @notice Votes for `model` in the twin's current round, as a bit set.
+    /// @notice Votes for `model` in the twin's newest round, as a bit set. After an abort the set of the model that
+    /// was voted for first reads empty; the events keep it.
     function votesFor(bytes32 twin, bytes32 model) external view returns (uint64);
 
-    /// @notice Votes that make a model final among `electors` stations: ceil(2n/3).
+    /// @notice Votes that make a model final in an electorate of n stations: ceil(2n/3).
+    /// @param electorate bit set of station indices.
     function quorumOf(uint64 electorate) external pure returns (uint8);
 }

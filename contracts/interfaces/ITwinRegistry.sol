@@ -56,13 +56,17 @@ interface ITwinRegistry {
 
     /// @notice Registers a twin; the caller becomes its owner.
     /// @param twin keccak256 of the twin's namespaced name.
+    /// @param manifest digest of the twin's own manifest.
+    /// @param policy nothing in it may be zero.
     function registerTwin(bytes32 twin, bytes32 manifest, RoundPolicy calldata policy) external;
 
     /// @notice Replaces the twin's own manifest. Only its owner; `revision` must be the next.
     function reviseTwin(bytes32 twin, uint32 revision, bytes32 manifest) external;
 
+    /// @notice Hands the twin to another owner. Only its owner.
     function transferTwin(bytes32 twin, address to) external;
 
+    /// @notice What is known of a station; all zero for anyone else.
     function stationOf(address account) external view returns (Station memory);
 
     /// @notice Index of a registered station; reverts with `TwinRegistryUnknownStation` for anyone else.
@@ -71,14 +75,17 @@ interface ITwinRegistry {
     /// @notice The station with this index, or zero.
     function stationAt(uint8 index) external view returns (address);
 
+    /// @notice Stations have the indices 0 .. stationCount - 1.
     function stationCount() external view returns (uint8);
 
+    /// @notice What is known of a twin; reverts with `TwinRegistryUnknownTwin` for an unknown one.
     function twinOf(bytes32 twin) external view returns (Twin memory);
 
-    /// @notice What the ledger needs to open a round, in one call.
+    /// @notice What the ledger needs to open a round, in one call; reverts as `indexOf` for an opener that is no
+    /// station, and as `twinOf` for an unknown twin.
     /// @return electorate bit set of all stations
-    /// @return openerIndex reverts as `indexOf`
-    /// @return policy reverts for an unknown twin
+    /// @return openerIndex index of the opener
+    /// @return policy the twin's
     function openingOf(bytes32 twin, address opener)
         external
         view
