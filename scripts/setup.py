@@ -5,8 +5,9 @@ Used by every make target as ``python3 scripts/setup.py``. Into ``.venv`` go the
 ``package-lock.json``; each download is checked against a hash in those files. Where the packages come
 from is the user's pip and npm configuration.
 
-What is done leaves a stamp inside the folder it is about, so that deleting a folder redoes it. A stamp is
-taken away first and written last: a set-up that was interrupted has none and starts from an empty folder.
+What is done leaves a stamp inside the folder it is about, so that deleting a folder redoes it. The stamp
+says "unfinished" until the last step: a set-up that was interrupted starts again from an empty folder. A
+.venv without any stamp is somebody else's and is never touched.
 
 Standard library only. Everything up to the version check in `main` also has to parse on the old Python
 that some systems still call ``python3``; hence the quoted annotations.
@@ -29,6 +30,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+OLD_VENV = ROOT / "build" / "old-venv"
 PYTHON = VENV / "bin" / "python"
 NODE_MODULES = ROOT / "node_modules"
 LOG = ROOT / "build" / "setup.log"
@@ -40,8 +42,10 @@ NEWER = ("python3.11", "python3.12", "python3.13", "python3.14")
 PYTHON_LOCKS = ("requirements/uv.txt", "requirements/main.txt", "requirements/data.txt")
 NODE_LOCKS = ("package.json", "package-lock.json", ".npmrc")
 STAMP = "twinledger-setup.json"
-# Wheels only: a source package would run its own build, with tools that no hash covers.
-CHECKED = ("--require-hashes", "--only-binary=:all:")
+UNFINISHED = {"key": "unfinished"}
+# Wheels only, since building a source package may need a compiler and runs build tools that no lock
+# covers. The exceptions, pure Python without wheels, are built with the setuptools that main.txt pins.
+SOURCE_ONLY = {"python-baseconv", "varint"}
 
 # pip's settings that say where packages come from, and how uv, which reads no pip.conf, calls them.
 PIP_TO_UV = {
@@ -86,10 +90,6 @@ def step(name: "str") -> "Iterator[None]":
 def run(command: "Sequence[str | Path]", env: "Mapping[str, str] | None" = None) -> "None":
     """Run ``command`` in the project's root, its output in the log; once more if the network failed.
 
-    Args:
-        command: the program and its arguments.
-        env: its environment; this process's own if None.
-
     Raises:
         SetupError: it failed; the message ends with the last lines it printed.
     """
@@ -122,13 +122,17 @@ def key_of(files: "Sequence[str]", *facts: "str") -> "str":
     return state.hexdigest()
 
 
+def pinned(lock: "str") -> "list[str]":
+    """List the names of the packages that a lock file pins."""
+    return re.findall(r"(?m)^([\w.-]+)==", (ROOT / lock).read_text("utf-8"))
+
+
 def read_stamp(folder: "Path") -> "dict[str, str]":
-    """Read a folder's stamp; empty if there is none or it is damaged."""
+    """Read a folder's stamp; empty if there is none."""
     try:
-        stamp = json.loads((folder / STAMP).read_text("utf-8"))
+        return dict(json.loads((folder / STAMP).read_text("utf-8")))
     except (OSError, ValueError):
         return {}
-    return stamp if isinstance(stamp, dict) else {}
 
 
 def write_stamp(folder: "Path", stamp: "Mapping[str, str]") -> "None":
@@ -141,8 +145,7 @@ def write_stamp(folder: "Path", stamp: "Mapping[str, str]") -> "None":
 def venv_home() -> "str":
     """Say which Python .venv runs and where it stands; empty if it does not run.
 
-    A virtual environment breaks when it is moved, or when the Python it was made from goes or changes its
-    minor version, so both belong to what its stamp promises.
+    A virtual environment breaks when it is moved, or when its Python goes or changes its minor version.
     """
     program = "import platform as p, sys; print(sys.prefix, p.python_implementation(), *sys.version_info[:2])"
     try:
@@ -164,37 +167,42 @@ def uv_environment() -> "dict[str, str]":
         [str(PYTHON), "-m", "pip", "config", "list"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         encoding="utf-8", check=False,
     ).stdout  # fmt: skip
-    found: dict[str, tuple[int, str]] = {}
-    for line in listing.splitlines():
-        scope, _, setting = line.partition("=")[0].rpartition(".")
-        if setting not in PIP_TO_UV or scope not in ("global", "install", ":env:"):
-            continue
-        rank = ("global", "install", ":env:").index(scope)  # as pip itself ranks them
-        value = " ".join(str(ast.literal_eval(line.partition("=")[2])).split())
-        found[setting] = max(found.get(setting, (rank, value)), (rank, value), key=lambda pair: pair[0])
-    if "UV_INDEX_URL" in env:
-        found.pop("index-url", None)
-    for setting, (_, value) in found.items():
-        env.setdefault(PIP_TO_UV[setting], value)
+    settings = dict(line.partition("=")[::2] for line in listing.splitlines())
+    for scope in (":env:", "install", "global"):  # in pip's order of precedence
+        for setting, variable in PIP_TO_UV.items():
+            value = settings.get(f"{scope}.{setting}")
+            if value and not (variable == "UV_DEFAULT_INDEX" and "UV_INDEX_URL" in env):
+                env.setdefault(variable, " ".join(str(ast.literal_eval(value)).split()))
     return env
 
 
 def make_venv(stamp: "Mapping[str, str]") -> "None":
     """Bring .venv to what the lock files say, from an empty folder unless ``stamp`` vouches for it."""
-    if not stamp or stamp.get("home") != venv_home():
+    if VENV.exists() and not stamp:
+        raise SetupError(".venv is here but was not made by this set-up; rename or remove it, then run again")
+    if stamp.get("home") != venv_home():
         if VENV.exists():
             with step("remove .venv (unfinished, moved or of another Python)"):
-                shutil.rmtree(VENV)
+                # Renamed first: half removed, it could have lost its stamp and nothing else.
+                shutil.rmtree(OLD_VENV, ignore_errors=True)
+                LOG.parent.mkdir(exist_ok=True)
+                VENV.rename(OLD_VENV)
+                shutil.rmtree(OLD_VENV)
+        VENV.mkdir()
+        write_stamp(VENV, UNFINISHED)
         with step(f"make .venv with Python {platform.python_version()}"):
             run([sys.executable, "-m", "venv", VENV])
-    (VENV / STAMP).unlink(missing_ok=True)
+    write_stamp(VENV, UNFINISHED)
     pip = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     with step("install uv, the package installer"):
-        run([PYTHON, "-m", "pip", "install", *CHECKED, "-r", PYTHON_LOCKS[0]], pip)
-    count = sum(len(re.findall(r"(?m)^[a-zA-Z]", (ROOT / name).read_text("utf-8"))) for name in PYTHON_LOCKS)
-    with step(f"install Python packages and Node.js (up to {count})"):
+        hashed = ["--require-hashes", "--only-binary=:all:"]
+        run([PYTHON, "-m", "pip", "install", *hashed, "-r", PYTHON_LOCKS[0]], pip)
+    names = sorted({name for lock in PYTHON_LOCKS[1:] for name in pinned(lock)})
+    with step(f"install Python packages and Node.js (up to {len(names)})"):
+        wheels_only = [f"--only-binary={name}" for name in names if name not in SOURCE_ONLY]
         uv = VENV / "bin" / "uv"
-        run([uv, "pip", "sync", "--python", PYTHON, *CHECKED, *PYTHON_LOCKS[1:]], uv_environment())
+        build = ["--require-hashes", f"--build-constraints={PYTHON_LOCKS[1]}", *wheels_only]
+        run([uv, "pip", "sync", "--python", PYTHON, *build, *PYTHON_LOCKS[1:]], uv_environment())
     # Lets `python scripts/audit.py` find the packages twins, chain, fl and scripts from any directory.
     (site_packages() / "twinledger.pth").write_text(f"{ROOT}\n", "utf-8")
     write_stamp(VENV, {"key": key_of(PYTHON_LOCKS), "home": venv_home()})
@@ -223,7 +231,7 @@ def node_key() -> "str":
 
 
 def outstanding() -> "list[Callable[[], None]]":
-    """List what is still to be done, in order; empty when everything is as the lock files say."""
+    """List what is still to be done, in order."""
     venv, node = read_stamp(VENV), read_stamp(NODE_MODULES)
     todo: list[Callable[[], None]] = []
     if venv.get("key") != key_of(PYTHON_LOCKS) or venv.get("home") != venv_home():
@@ -234,11 +242,7 @@ def outstanding() -> "list[Callable[[], None]]":
 
 
 def use_new_python() -> "None":
-    """Go on in a Python that is new enough, or say what is missing.
-
-    Raises:
-        SetupError: there is none, or it lacks the modules that make virtual environments.
-    """
+    """Go on in a Python that is new enough and can make virtual environments; SetupError if none."""
     wanted = ".".join(map(str, OLDEST))
     if sys.version_info < OLDEST:
         for name in NEWER:
@@ -261,7 +265,10 @@ def use_new_python() -> "None":
 
 
 def main() -> "int":
-    """Do what is outstanding; 0 if all is set up, 1 with a message on standard error if not."""
+    """Do what is outstanding; 0 when all is set up, else a message on standard error and 1."""
+    if sys.argv[1:]:
+        print(f"usage: python3 scripts/setup.py (no arguments; got {sys.argv[1:]})", file=sys.stderr)
+        return 2
     try:
         use_new_python()
         if not outstanding():
