@@ -16,10 +16,10 @@ from chain.errors import ChainError
 from twins.types import Address, parse_address
 
 HARDHAT_MNEMONIC = "test test test test test test test test test test test junk"
-"""Of the 20 accounts that a Hardhat node funds. Public: whatever they hold elsewhere is anybody's."""
+"""Of the accounts that a Hardhat node funds. Public: whatever they hold elsewhere is anybody's."""
 
-HARDHAT_ACCOUNTS = 20
-"""How many of them are funded."""
+HARDHAT_ACCOUNTS = 80
+"""How many of them are funded (hardhat.config.js)."""
 
 
 class Account:
