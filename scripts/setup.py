@@ -160,9 +160,6 @@ def venv_home() -> "str":
 def uv_environment() -> "dict[str, str]":
     """Give uv this process's environment plus what only pip's configuration says about the registry."""
     env = dict(os.environ)
-    # A virtual environment that is active in the user's shell is not the one to fill.
-    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
-        env.pop(name, None)
     listing = subprocess.run(
         [str(PYTHON), "-m", "pip", "config", "list"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         encoding="utf-8", check=False,
