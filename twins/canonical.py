@@ -1,7 +1,7 @@
 """Canonical JSON: the one encoder of everything that is hashed (RFC 8785).
 
 NaN and infinities are refused by RFC 8785 §3.2.2.3, integers beyond ±(2^53 − 1) because an I-JSON reader could
-round them to another value (RFC 7493 §2.2).
+round them to another value (RFC 7493 §2.2). A float may be larger; its digits then read as a float again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,12 @@ Json = Any
 """A JSON value: str, int, float, bool, None, or lists and string-keyed mappings of them. A recursive alias would
 make every read of a manifest a cast; `twins.manifest` checks what is read instead."""
 
+MAX_DEPTH = 64
+"""Levels of nesting. Without a limit of ours it would be Python's stack: whether a manifest is valid would depend
+on how deep in its own calls the reader is, so a station and an auditor could come to different verdicts."""
+
+_MAX_SAFE_INTEGER = 2**53 - 1
+
 
 def encode(value: Json) -> bytes:
     """Return the canonical bytes of a JSON value.
@@ -25,11 +31,12 @@ def encode(value: Json) -> bytes:
     Law: ``decode(encode(v)) == v``, and ``encode(decode(b)) == b`` for every ``b`` that `decode` accepts.
 
     Raises:
-        FormatError: the value has no canonical form (NaN, an integer beyond 2^53 − 1, a key that is no string).
+        FormatError: the value has no canonical form (NaN, an integer beyond 2^53 − 1, a key that is no string, a
+            lone surrogate) or is nested deeper than `MAX_DEPTH`.
     """
     try:
-        return rfc8785.dumps(_plain(value))
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        return rfc8785.dumps(_plain(value, 0))
+    except (rfc8785.CanonicalizationError, UnicodeError) as error:
         raise FormatError(f"no canonical JSON: {error}") from error
 
 
@@ -42,7 +49,7 @@ def decode(data: bytes) -> Json:
         FormatError: no JSON, or not in canonical form.
     """
     try:
-        value = json.loads(data, parse_constant=_refuse_constant)
+        value = json.loads(data, parse_int=_number, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"not JSON: {error}") from error
     if encode(value) != data:
@@ -50,13 +57,21 @@ def decode(data: bytes) -> Json:
     return value
 
 
-def _plain(value: Json) -> Json:
+def _plain(value: Json, depth: int) -> Json:
     """Turn mappings and tuples into the dicts and lists that the encoder takes."""
+    if depth > MAX_DEPTH:
+        raise FormatError(f"no canonical JSON: nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, depth + 1) for item in value]
     return value
+
+
+def _number(digits: str) -> int | float:
+    """Read back a float that RFC 8785 writes without a point, such as 1e16, as the float it was."""
+    value = int(digits)
+    return value if abs(value) <= _MAX_SAFE_INTEGER else float(digits)
 
 
 def _refuse_constant(name: str) -> NoReturn:
