@@ -76,6 +76,8 @@ def parse_cid(text: str) -> tuple[int, bytes]:
     Raises:
         FormatError: not CIDv1, base32 lower case, raw or dag-pb, SHA-256.
     """
+    if not isinstance(text, str):
+        raise FormatError(f"not a CID: expected text, got {text!r}")
     try:
         raw = base64.b32decode(text[1:].upper() + "=" * (-(len(text) - 1) % 8))
     except (binascii.Error, ValueError) as error:
