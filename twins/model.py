@@ -39,9 +39,12 @@ class TwinModel:
         if not self.tensors:
             raise ModelFormatError("a model without tensors")
         for name, array in self.tensors.items():
+            if name == "__metadata__":
+                raise ModelFormatError("a tensor named '__metadata__': safetensors keeps that name for itself")
             if array.dtype != np.float32:
                 raise ModelFormatError(f"tensor {name!r}: expected float32, got {array.dtype}")
-        ordered = {name: np.ascontiguousarray(self.tensors[name]) for name in sorted(self.tensors)}
+        # Not ascontiguousarray: it makes a vector of a scalar, and the schema would change.
+        ordered = {name: np.asarray(self.tensors[name], order="C") for name in sorted(self.tensors)}
         object.__setattr__(self, "tensors", ordered)
 
     def __eq__(self, other: object) -> bool:
