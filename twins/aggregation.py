@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 
-from twins.errors import AggregationError
 from twins.canonical import Json
+from twins.errors import AggregationError
 from twins.model import TwinModel
 
 
@@ -63,10 +64,9 @@ def weighted_mean(models: Sequence[tuple[TwinModel, int]]) -> TwinModel:
     total = sum(examples for _, examples in models)
     mean = {}
     for name in schema:
-        accumulated = np.zeros(models[0][0].tensors[name].shape, dtype=np.float64)
-        for model, examples in models:
-            accumulated += model.tensors[name].astype(np.float64) * examples
-        mean[name] = np.asarray(accumulated / total, dtype=np.float32)
+        # Begun with the first term, not with zero: 0.0 + -0.0 is 0.0, and the mean of one model would differ from it.
+        terms = (model.tensors[name].astype(np.float64) * examples for model, examples in models)
+        mean[name] = np.asarray(reduce(np.add, terms) / total, dtype=np.float32)
     return TwinModel(mean)
 
 
