@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from twins import canonical
 from twins.content import cid_of_digest
-from twins.errors import ManifestError
+from twins.errors import FormatError, ManifestError
 from twins.manifest import ArtifactRef, Manifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
@@ -64,10 +64,14 @@ class Archive:
             ArtifactError: missing, or other bytes.
             ManifestError: no list of addresses strictly ascending.
         """
-        body = canonical.decode(self.artifact(ref))
-        if not isinstance(body, list):
-            raise ManifestError(f"roster {ref.cid}: expected a list of addresses, got {type(body).__name__}")
-        devices = tuple(parse_address(entry) for entry in body)
+        data = self.artifact(ref)
+        try:
+            body = canonical.decode(data)
+            if not isinstance(body, list):
+                raise FormatError(f"expected a list of addresses, got {type(body).__name__}")
+            devices = tuple(parse_address(entry) for entry in body)
+        except FormatError as error:
+            raise ManifestError(f"roster {ref.cid}: {error}") from error
         if sorted(set(devices), key=device_order) != list(devices):
             raise ManifestError(f"roster {ref.cid}: expected addresses strictly ascending")
         return devices
