@@ -13,7 +13,7 @@ from twins import canonical
 from twins.aggregation import Rule
 from twins.canonical import Json
 from twins.contribution import LEAF_TYPES, contribution_leaf
-from twins.errors import BundleError
+from twins.errors import BundleError, FormatError
 from twins.merkle import StandardMerkleTree
 from twins.model import TwinModel
 from twins.types import Address, Digest, parse_address, sha256_digest
@@ -68,9 +68,14 @@ class DeviceUpdate:
         try:
             (length,) = struct.unpack_from("<Q", self.payload)
             note = json.loads(self.payload[8 : 8 + length])["__metadata__"]["note"]
+            metrics = canonical.decode(note.encode())
+            if not all(type(value) in (int, float) for value in metrics.values()):
+                raise TypeError(f"expected numbers, got {metrics}")  # float("nan") would read a text as NaN
             # Canonical JSON writes 1.0 as 1: read all as float again.
-            return {name: float(value) for name, value in canonical.decode(note.encode()).items()}
-        except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+            return {name: float(value) for name, value in metrics.items()}
+        except (
+            FormatError, struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError
+        ) as error:
             raise BundleError(
                 f"update of device {self.device}: no metrics in its payload: {error}"
             ) from error
@@ -194,13 +199,17 @@ def decode_bundle(data: bytes) -> tuple[DeviceUpdate, ...]:
             if set(entry) != {"device", "examples", "signature", "size"} or type(entry["size"]) is not int:
                 raise BundleError(f"not an entry of a bundle's index: {entry}")
             size = entry["size"]
-            if size < 0 or start + size > len(data) or type(entry["examples"]) is not int:
+            if type(entry["examples"]) is not int or entry["examples"] < 0:
+                raise BundleError(f"expected a whole number of examples from 0, got {entry['examples']!r}")
+            if size < 0 or start + size > len(data):
                 raise BundleError(f"bundle is cut short: entry {entry} ends beyond {len(data)} bytes")
             signature = bytes.fromhex(entry["signature"].removeprefix("0x"))
             device = parse_address(entry["device"])
             updates.append(DeviceUpdate(device, entry["examples"], data[start : start + size], signature))
             start += size
-    except (TypeError, ValueError, AttributeError) as error:
+    except BundleError:
+        raise
+    except (FormatError, TypeError, ValueError, AttributeError) as error:
         raise BundleError(f"not a bundle: {error}") from error
     if start != len(data):
         raise BundleError(f"bundle has {len(data) - start} bytes too many")
