@@ -64,7 +64,7 @@ def weighted_mean(models: Sequence[tuple[TwinModel, int]]) -> TwinModel:
     total = sum(examples for _, examples in models)
     mean = {}
     for name in schema:
-        # Begun with the first term, not with zero: 0.0 + -0.0 is 0.0, and the mean of one model would differ from it.
+        # Begun with the first term, not with zero: 0.0 + -0.0 is 0.0, and the mean of one would be another model.
         terms = (model.tensors[name].astype(np.float64) * examples for model, examples in models)
         mean[name] = np.asarray(reduce(np.add, terms) / total, dtype=np.float32)
     return TwinModel(mean)

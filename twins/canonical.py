@@ -19,8 +19,8 @@ Json = Any
 make every read of a manifest a cast; `twins.manifest` checks what is read instead."""
 
 MAX_DEPTH = 64
-"""Levels of nesting. Without a limit of ours it would be Python's stack: whether a manifest is valid would depend
-on how deep in its own calls the reader is, so a station and an auditor could come to different verdicts."""
+"""Levels of nesting. Without a limit of ours it would be Python's stack: whether a manifest is valid would
+depend on how deep in its own calls the reader is; a station and an auditor could come to different verdicts."""
 
 _MAX_SAFE_INTEGER = 2**53 - 1
 

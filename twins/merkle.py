@@ -75,8 +75,8 @@ def leaf_hash(types: Sequence[str], value: Sequence[object]) -> bytes:
 def verify_proof(root: Digest, leaf: bytes, proof: Iterable[bytes]) -> bool:
     """Tell whether ``leaf`` (its hash) is under ``root``, as ``MerkleProof.verify`` does.
 
-    What Solidity's ``bytes32`` says by type is checked here: with the border between a pair moved, the same 64 bytes
-    would prove another leaf.
+    What Solidity's ``bytes32`` says by type is checked here: with the border between a pair moved, the same
+    64 bytes would prove another leaf.
     """
     siblings = tuple(proof)
     if any(len(node) != 32 for node in (leaf, *siblings)):

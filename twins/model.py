@@ -40,7 +40,7 @@ class TwinModel:
             raise ModelFormatError("a model without tensors")
         for name, array in self.tensors.items():
             if name == "__metadata__":
-                raise ModelFormatError("a tensor named '__metadata__': safetensors keeps that name for itself")
+                raise ModelFormatError("a tensor named '__metadata__': safetensors keeps that for itself")
             if array.dtype != np.float32:
                 raise ModelFormatError(f"tensor {name!r}: expected float32, got {array.dtype}")
         # Not ascontiguousarray: it makes a vector of a scalar, and the schema would change.

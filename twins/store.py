@@ -75,7 +75,7 @@ class DirectoryStore(ArtifactStore):
     """Artifacts as files of a directory: the embedded profile's store.
 
     A file appears under its CID only when all its bytes are on the disk, by an atomic rename, so a crash at any
-    point leaves no half artifact that can be read. Files are spread over 1,024 folders by the end of the CID.
+    point leaves no half artifact that can be read. Files are spread over 256 folders by the end of the CID.
     """
 
     def __init__(self, path: Path) -> None:
@@ -88,9 +88,9 @@ class DirectoryStore(ArtifactStore):
         self._incoming = path / "incoming"
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
+            self._sweep()
         except OSError as error:
             raise StoreError(f"cannot open the artifact store in {path}: {error.strerror}") from error
-        self._sweep()
 
     def path_of(self, cid: Cid) -> Path:
         """Return where the artifact is, or would be."""
@@ -101,10 +101,13 @@ class DirectoryStore(ArtifactStore):
         target = self.path_of(cid)
         try:
             # An existing file may have rotted: only good bytes spare the write, so `put` also heals.
-            if target.exists() and cid_of(target.read_bytes()) == cid:
-                return
-            target.parent.mkdir(exist_ok=True)
-            self._write(target, data)
+            if not target.exists() or cid_of(target.read_bytes()) != cid:
+                target.parent.mkdir(exist_ok=True)
+                self._write(target, data)
+            # The names, too, must survive a power loss before a digest is recorded: the file's and its folder's,
+            # and those of a writer that was killed, or has not come so far yet.
+            for folder in (target.parent, self._path):
+                _sync(folder)
         except OSError as error:
             raise StoreError(
                 f"cannot store artifact {cid} ({len(data)} bytes) in {self._path}: {error.strerror}; "
@@ -129,11 +132,6 @@ class DirectoryStore(ArtifactStore):
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name, too, must survive a power loss before a digest is recorded
-        finally:
-            os.close(folder)
 
     def _get(self, cid: Cid) -> bytes:
         try:
@@ -145,3 +143,11 @@ class DirectoryStore(ArtifactStore):
 
     def _has(self, cid: Cid) -> bool:
         return self.path_of(cid).is_file()
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
