@@ -1,12 +1,14 @@
 """Accounts that sign locally: no key ever goes to a node.
 
-One account belongs to one process: two processes that send from the same account take the same nonce, and one of
-their transactions is refused. Threads of one process may share an account; `chain.connection` puts them in line.
+One account belongs to one process: two processes that send from the same account take the same nonce, and one
+of their transactions is refused. Threads of one process may share an account; `chain.connection` puts them in
+line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
@@ -47,7 +49,9 @@ class Account:
         try:
             return cls(EthAccount.from_key(key))
         except (ValueError, ValidationError):
-            raise ChainError(f"not a private key: expected 32 bytes from 1 to n - 1, got {len(key)} bytes") from None
+            raise ChainError(
+                f"not a private key: expected 32 bytes from 1 to n - 1, got {len(key)} bytes"
+            ) from None
 
     @classmethod
     def from_mnemonic(cls, mnemonic: str, index: int) -> Account:
@@ -64,10 +68,11 @@ class Account:
             return cls(EthAccount.from_mnemonic(mnemonic, account_path=f"m/44'/60'/0'/0/{index}"))
         except (ValueError, ValidationError):
             raise ChainError(
-                f"not a mnemonic: expected 12 to 24 words with their checksum (BIP-39), got {len(mnemonic.split())} words"
+                f"not a mnemonic: expected 12 to 24 words with their checksum (BIP-39), got "
+                f"{len(mnemonic.split())} words"
             ) from None
 
-    def sign_transaction(self, transaction: Mapping[str, object]) -> tuple[bytes, str]:
+    def sign_transaction(self, transaction: Mapping[str, Any]) -> tuple[bytes, str]:
         """Sign with a deterministic nonce (RFC 6979), under the transaction's chain id (EIP-155, EIP-1559).
 
         Returns:

@@ -1,7 +1,7 @@
 """The Solidity compiler: py-solc-x over the npm package ``solc``, the very one that Hardhat uses.
 
-One compiler and one file of settings (``contracts/solc-settings.json``) for both, so that what is tested is what is
-deployed; a test compares the bytecodes byte for byte.
+One compiler and one file of settings (``contracts/solc-settings.json``) for both, so that what is tested is
+what is deployed; a test compares the bytecodes byte for byte.
 
 ``python -m chain.compiler`` writes the committed ABIs (``chain/abi``), ``--check`` only compares them.
 """
@@ -104,7 +104,9 @@ class Compiler:
         }
         for name in names:
             if f"contracts/{name}.sol" not in sources:
-                raise CompilerError(f"contract {name}: expected contracts/{name}.sol in {self.project}, got no such file")
+                raise CompilerError(
+                    f"contract {name}: expected contracts/{name}.sol in {self.project}, got no such file"
+                )
         key = {
             "sources": sources,
             "settings": self.settings,
@@ -131,7 +133,9 @@ class Compiler:
             "settings": {
                 **self.settings,
                 "remappings": list(REMAPPINGS),
-                "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}},
+                "outputSelection": {
+                    "*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}
+                },
             },
         }
         with tempfile.TemporaryDirectory(prefix="twinledger-solc-") as folder:
@@ -176,7 +180,11 @@ def abi_text(contract: CompiledContract) -> str:
 def stale_abis(compiled: Mapping[str, CompiledContract], directory: Path = ABI_DIRECTORY) -> list[Path]:
     """Return the committed ABIs that differ from what the sources compile to."""
     wanted = {directory / f"{name}.json": abi_text(contract) for name, contract in compiled.items()}
-    return [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    return [
+        path
+        for path, text in wanted.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def main(arguments: Sequence[str]) -> int:

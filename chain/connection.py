@@ -1,7 +1,8 @@
 """The connection to a node: JSON-RPC, local signing, receipts, logs, typed errors.
 
-Nothing above this file sees a transport's or a node's own errors. Transactions are EIP-1559, signed here; a revert
-surfaces as the exception of its Solidity error before anything is sent, and again if the state changed meanwhile.
+Nothing above this file sees a transport's or a node's own errors. Transactions are EIP-1559, signed here; a
+revert surfaces as the exception of its Solidity error before anything is sent, and again if the state changed
+meanwhile.
 
 Example::
 
@@ -145,7 +146,7 @@ class Chain:
         """The node's address."""
         return f"Chain({self.url!r})"
 
-    # -- requests ---------------------------------------------------------------------------------------------
+    # -- requests -------------------------------------------------------------------------------------------
 
     def rpc(self, method: str, params: Sequence[object] = ()) -> Any:
         """Ask the node one thing.
@@ -155,7 +156,9 @@ class Chain:
             ContractRevertError: a contract refused.
             RpcError: the node did.
         """
-        return self._result(method, self._post(lambda: self._provider.make_request(RPCEndpoint(method), list(params))))
+        return self._result(
+            method, self._post(lambda: self._provider.make_request(RPCEndpoint(method), list(params)))
+        )
 
     def batch(self, requests_: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
         """Ask the node several things in one round trip; answers in the same order.
@@ -178,8 +181,8 @@ class Chain:
             try:
                 return request()
             except requests.ConnectionError:
-                # A node closes idle connections (Node.js after 5 s), and a request can cross with that. Once more
-                # is safe: reads are, and a transaction has one hash however often it is sent.
+                # A node closes idle connections (Node.js after 5 s), and a request can cross with that. Once
+                # more is safe: reads are, and a transaction has one hash however often it is sent.
                 return request()
         except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
             raise ChainUnreachableError(self.url, _reason(error)) from error
@@ -193,7 +196,7 @@ class Chain:
         _raise_revert(error)
         raise RpcError(method, int(error.get("code", 0)), str(error.get("message", error)))
 
-    # -- reads ------------------------------------------------------------------------------------------------
+    # -- reads ----------------------------------------------------------------------------------------------
 
     @cached_property
     def chain_id(self) -> int:
@@ -244,12 +247,13 @@ class Chain:
     ) -> list[Log]:
         """Return a contract's events in the order of the chain.
 
-        Nodes limit how much they answer at once, each by its own measure. Pages of blocks are halved when one is
-        refused and doubled again when one is served.
+        Nodes limit how much they answer at once, each by its own measure. Pages of blocks are halved when one
+        is refused and doubled again when one is served.
 
         Args:
             address: of the contract.
-            topics: filter as of ``eth_getLogs``: per position None, a topic, or a list of alternatives; hex strings.
+            topics: filter as of ``eth_getLogs``: per position None, a topic, or a list of alternatives; hex
+                strings.
             from_block: first block.
             to_block: last block, inclusive; the newest if None.
 
@@ -257,7 +261,9 @@ class Chain:
             RpcError: refused even for one block.
         """
         last = self.block_number() if to_block is None else to_block
-        return sorted(self._pages(address, topics, from_block, last), key=lambda log: (log.block, log.log_index))
+        return sorted(
+            self._pages(address, topics, from_block, last), key=lambda log: (log.block, log.log_index)
+        )
 
     def _pages(self, address: Address, topics: Sequence[object], first: int, last: int) -> Iterator[Log]:
         page = _LARGEST_PAGE
@@ -274,7 +280,7 @@ class Chain:
             yield from (Log.parse(item) for item in found)
             first, page = end + 1, min(page * 2, _LARGEST_PAGE)
 
-    # -- transactions -----------------------------------------------------------------------------------------
+    # -- transactions ---------------------------------------------------------------------------------------
 
     def transact(self, account: Account, to: Address, data: bytes, value: int = 0) -> Receipt:
         """Sign, send, and wait until it is mined.
@@ -286,7 +292,8 @@ class Chain:
             value: wei.
 
         Raises:
-            ContractRevertError: the contract refused; by the estimate before anything was sent, or when mined.
+            ContractRevertError: the contract refused; by the estimate before anything was sent, or when
+                mined.
             TransactionTimeoutError: sent, but not mined within `timeout`.
             TransactionFailedError: mined and reverted without a reason.
             RpcError: the node refused the transaction.
@@ -323,8 +330,8 @@ class Chain:
 
     def _prepare(self, account: Account, request: Mapping[str, Any]) -> dict[str, Any]:
         call = {**request, "from": account.address, "value": hex(request["value"])}
-        # The pending count, asked every time instead of counted here: a node that was restarted or rolled back
-        # must not leave this account with a gap that blocks all that follows.
+        # The pending count, asked every time instead of counted here: a node that was restarted or rolled
+        # back must not leave this account with a gap that blocks all that follows.
         gas, nonce, block, tip = self.batch(
             (
                 ("eth_estimateGas", (call,)),
@@ -369,7 +376,8 @@ class Chain:
     def _explain(self, sender: Address, request: Mapping[str, Any], receipt: Receipt) -> NoReturn:
         """Replay a mined revert: a receipt says only that it failed.
 
-        On the state before its block; and on that after it, for what another transaction of the block did first.
+        On the state before its block; and on that after it, for what another transaction of the block did
+        first.
         """
         call = {**request, "from": sender, "value": hex(request["value"])}
         for block in (receipt.block - 1, receipt.block):
@@ -406,5 +414,3 @@ def _raise_revert(error: Mapping[str, Any]) -> None:
     reverted = error.get("code") == 3 or "revert" in str(error.get("message", "")).lower()
     if reverted and (data is None or isinstance(data, str)):
         raise decode_revert(_bytes(data) if data and data.startswith("0x") else b"")
-
-

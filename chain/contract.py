@@ -39,7 +39,8 @@ class Contract:
         if not data and abi.outputs.items:
             # A call to an account without code succeeds and returns nothing.
             raise DeploymentError(
-                f"{type(self).__name__} at {self.address}, chain {self.chain.url}: expected a contract, got an "
+                f"{type(self).__name__} at {self.address}, chain {self.chain.url}: expected a contract, got "
+                f"an "
                 f"address without code{'' if block is None else f' at block {block}'}; deploy first"
             )
         return abi.decode(data)

@@ -1,7 +1,7 @@
 """Where a consortium's contracts are, and proof that they are still those.
 
-A deployment file names the chain, the block of the deployment with its hash, both addresses and the digests of both
-ABIs. `open_contracts` holds all of that against a node before anything is believed.
+A deployment file names the chain, the block of the deployment with its hash, both addresses and the digests
+of both ABIs. `open_contracts` holds all of that against a node before anything is believed.
 """
 
 from __future__ import annotations
@@ -58,10 +58,13 @@ class Deployment:
             value = json.loads(path.read_text(encoding="utf-8"))
             return cls._parse(value)
         except FileNotFoundError:
-            raise DeploymentError(f"{path}: expected a deployment file, got no such file; deploy first") from None
+            raise DeploymentError(
+                f"{path}: expected a deployment file, got no such file; deploy first"
+            ) from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, FormatError) as error:
             raise DeploymentError(
-                f"{path}: expected a deployment file, got {type(error).__name__}: {error}; deploy anew, or restore it"
+                f"{path}: expected a deployment file, got {type(error).__name__}: {error}; deploy anew, or "
+                f"restore it"
             ) from error
 
     @classmethod
@@ -118,7 +121,8 @@ def deploy_contracts(
     for name in CONTRACTS:
         if compiled[name].interface.digest != interface(name).digest:
             raise DeploymentError(
-                f"ABI of {name}: expected {interface(name).digest} as committed, got {compiled[name].interface.digest} "
+                f"ABI of {name}: expected {interface(name).digest} as committed, got "
+                f"{compiled[name].interface.digest} "
                 "from the sources; run python -m chain.compiler"
             )
     receipts: dict[str, Receipt] = {}
@@ -128,7 +132,9 @@ def deploy_contracts(
         receipts[name] = chain.deploy(admin, compiled[name].bytecode, arguments)
         created = receipts[name].contract_address
         if created is None:
-            raise DeploymentError(f"{name}: expected an address in the receipt of {receipts[name].hash}, got none")
+            raise DeploymentError(
+                f"{name}: expected an address in the receipt of {receipts[name].hash}, got none"
+            )
         return created
 
     registry = create("TwinRegistry", admin.address)
@@ -136,7 +142,9 @@ def deploy_contracts(
     block = receipts["TwinRegistry"].block
     block_hash = chain.block_hash(block)
     if block_hash is None:
-        raise DeploymentError(f"block {block}: expected it on the chain, got nothing: it was reorganised; deploy anew")
+        raise DeploymentError(
+            f"block {block}: expected it on the chain, got nothing: it was reorganised; deploy anew"
+        )
     deployment = Deployment(
         chain_id=chain.chain_id,
         block=block,
@@ -154,8 +162,8 @@ def open_contracts(chain: Chain, deployment: Deployment) -> tuple[TwinRegistry, 
 
     Raises:
         WrongChainError: another chain id.
-        DeploymentError: another chain of the same id, a chain that was rolled back, no contracts there, contracts of
-            another version, or a ledger that believes another registry.
+        DeploymentError: another chain of the same id, a chain that was rolled back, no contracts there,
+            contracts of another version, or a ledger that believes another registry.
         ChainUnreachableError: no answer.
     """
     if chain.chain_id != deployment.chain_id:
@@ -164,25 +172,30 @@ def open_contracts(chain: Chain, deployment: Deployment) -> tuple[TwinRegistry, 
         expected, actual = interface(name).digest, deployment.abi_digests.get(name)
         if actual != expected:
             raise DeploymentError(
-                f"ABI of {name}: expected {expected}, which this version speaks, got {actual} in the deployment; "
+                f"ABI of {name}: expected {expected}, which this version speaks, got {actual} in the "
+                f"deployment; "
                 "use the version that deployed it, or deploy anew"
             )
     actual_hash = chain.block_hash(deployment.block)
     if actual_hash != deployment.block_hash:
         raise DeploymentError(
             f"chain {chain.url}, block {deployment.block}: expected hash {deployment.block_hash}, got "
-            f"{actual_hash or 'no such block'}; the deployment is of another chain, or this one was started anew or "
+            f"{actual_hash or 'no such block'}; the deployment is of another chain, or this one was started "
+            f"anew or "
             "rolled back: deploy anew, or use the right node"
         )
     for name, address in (("TwinRegistry", deployment.registry), ("RoundLedger", deployment.ledger)):
         if not chain.code(address):
-            raise DeploymentError(f"{name} at {address}: expected a contract, got an address without code; deploy anew")
+            raise DeploymentError(
+                f"{name} at {address}: expected a contract, got an address without code; deploy anew"
+            )
     registry = TwinRegistry(chain, deployment.registry)
     ledger = RoundLedger(chain, deployment.ledger)
     believed = ledger.registry_address()
     if believed != registry.address:
         raise DeploymentError(
-            f"RoundLedger at {ledger.address}: expected it to believe the registry {registry.address}, got {believed}; "
+            f"RoundLedger at {ledger.address}: expected it to believe the registry {registry.address}, got "
+            f"{believed}; "
             "the file mixes two deployments"
         )
     return registry, ledger

@@ -1,8 +1,8 @@
 """Solidity's ABI, both ways, without contract objects.
 
 Selector plus ``eth_abi`` is some 25 times faster than building calldata through a contract object, and the
-committed ABIs (``chain/abi``) are all it needs. On the Python side digests and twin ids are canonical strings,
-addresses carry their checksum, bytes are bytes, structs are dataclasses (in) and tuples (out).
+committed ABIs (``chain/abi``) are all it needs. On the Python side digests and twin ids are canonical
+strings, addresses carry their checksum, bytes are bytes, structs are dataclasses (in) and tuples (out).
 
 Source: Solidity, "Contract ABI Specification".
 """
@@ -38,7 +38,7 @@ Converter = Callable[[Any], Any]
 
 
 def snake_case(name: str) -> str:
-    """Spell Solidity's ``camelCase`` as Python does: ``rosterRoot`` is ``roster_root``, ``from`` is ``from_``."""
+    """Spell Solidity's ``camelCase`` as Python does; ``from``, a word of Python's, is ``from_``."""
     snake = re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match[1].lower(), name)
     return "from_" if snake == "from" else snake
 
@@ -47,7 +47,9 @@ def canonical_type(item: Mapping[str, Any]) -> str:
     """Return the type of an ABI input or output with its tuples spelled out."""
     kind = str(item["type"])
     if kind.startswith("tuple"):
-        return "(" + ",".join(canonical_type(part) for part in item["components"]) + ")" + kind[len("tuple") :]
+        return (
+            "(" + ",".join(canonical_type(part) for part in item["components"]) + ")" + kind[len("tuple") :]
+        )
     return kind
 
 
@@ -59,7 +61,7 @@ def _arguments(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 def _to_solidity(item: Mapping[str, Any]) -> Converter:
     kind = str(item["type"])
     if kind == "bytes32":
-        return lambda value: digest_bytes(value) if isinstance(value, str) else value
+        return lambda value: digest_bytes(Digest(value)) if isinstance(value, str) else value
     if kind == "tuple":
         parts = [(snake_case(part["name"]), _to_solidity(part)) for part in _arguments(item)]
 
@@ -132,7 +134,8 @@ class Tuple:
             values = abi_decode(self.types, data)
         except (DecodingError, OverflowError) as error:
             raise EncodingError(
-                f"{what}: expected {', '.join(self.types) or 'nothing'}, got {len(data)} bytes that aren't that: {error}"
+                f"{what}: expected {', '.join(self.types) or 'nothing'}, got {len(data)} bytes that aren't "
+                f"that: {error}"
             ) from error
         return tuple(convert(value) for convert, value in zip(self._decoders, values, strict=True))
 
@@ -191,12 +194,15 @@ class EventAbi:
             EncodingError: the log isn't of this event.
         """
         if len(topics) != 1 + len(self.topics.items) or topics[0] != self.topic:
-            raise EncodingError(f"event {self.name}: expected its {len(self.topics.items)} topics, got another log")
+            raise EncodingError(
+                f"event {self.name}: expected its {len(self.topics.items)} topics, got another log"
+            )
         # Topics of value types are 32-byte words, exactly as in data.
         fixed = iter(self.topics.decode(b"".join(topics[1:]), self.name))
         others = iter(self.data.decode(data, self.name))
         return {
-            name: next(fixed if indexed else others) for name, indexed in zip(self.names, self.indexed, strict=True)
+            name: next(fixed if indexed else others)
+            for name, indexed in zip(self.names, self.indexed, strict=True)
         }
 
 
@@ -226,7 +232,9 @@ class Interface:
             name=name,
             abi=tuple(abi),
             functions={
-                item["name"]: Function(item["name"], Tuple(tuple(item["inputs"])), Tuple(tuple(item["outputs"])))
+                item["name"]: Function(
+                    item["name"], Tuple(tuple(item["inputs"])), Tuple(tuple(item["outputs"]))
+                )
                 for item in abi
                 if item["type"] == "function"
             },

@@ -6,8 +6,8 @@
     ├── ChainUnreachableError   (url)                no answer: no node, or the network
     ├── WrongChainError         (expected, actual)   another chain id
     ├── RpcError                (code, message)      the node answered, with an error that is no revert
-    ├── EncodingError           a value that doesn't fit its Solidity type, bytes that aren't what the ABI says
-    ├── DeploymentError         not the contracts that the deployment file names
+    ├── EncodingError           a value that doesn't fit its Solidity type, bytes that aren't what the ABI
+    says ├── DeploymentError         not the contracts that the deployment file names
     ├── CompilerError           no compiler, or sources that don't compile
     ├── DevnetError             the local node
     ├── RecordError             what is on the chain isn't what this participant can follow
@@ -25,6 +25,8 @@
 
 A custom error's class has exactly its Solidity name, its arguments are typed attributes in snake case.
 """
+
+# ruff: noqa: N818 - the names are Solidity's
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ class WrongChainError(ChainError):
 
     def __init__(self, url: str, expected: int, actual: int) -> None:
         """Name the node and both chain ids."""
-        super().__init__(f"chain at {url}: expected chain id {expected}, got {actual}; use the node that you deployed to")
+        super().__init__(
+            f"chain at {url}: expected chain id {expected}, got {actual}; use the node that you deployed to"
+        )
         self.expected = expected
         self.actual = actual
 
@@ -131,21 +135,25 @@ class TransactionFailedError(TransactionError):
 
     def __init__(self, transaction: str, block: int) -> None:
         """Name the transaction and its block."""
-        super().__init__(transaction, f"reverted in block {block}, and a replay on the state around it does not")
+        super().__init__(
+            transaction, f"reverted in block {block}, and a replay on the state around it does not"
+        )
 
 
 class ContractRevertError(ChainError):
     """A contract refused.
 
-    Subclasses are made by ``class SolidityName(Family, types="bytes32,uint32", says="round {round} …")`` with one
-    annotated field per argument; ``says`` is the message.
+    Subclasses are made by ``class Name(Family, types="bytes32,uint32", says="round {round} …")`` with
+    one annotated field per argument; ``says`` is the message.
     """
 
     types: ClassVar[tuple[str, ...]] = ()
     says: ClassVar[str] = "the contract refused"
     selector: bytes = b""
 
-    def __init_subclass__(cls, types: str | None = None, says: str = "", name: str = "", **options: Any) -> None:
+    def __init_subclass__(
+        cls, types: str | None = None, says: str = "", name: str = "", **options: Any
+    ) -> None:
         """Compute the selector of the Solidity error, and list the class under it."""
         super().__init_subclass__(**options)
         if types is None:
@@ -173,7 +181,9 @@ REVERTS: dict[bytes, type[ContractRevertError]] = {}
 
 
 class UnknownRevertError(ContractRevertError):
-    """A revert that no contract of ours declares: another contract's, or none at all (wrong address, out of gas).
+    """A revert that no contract of ours declares.
+
+    Another contract's, or one without data: wrong address, out of gas.
 
     Attributes:
         selector: first four bytes, or fewer.
@@ -196,7 +206,7 @@ class UnknownRevertError(ContractRevertError):
         return f"the contract refused {what}; is it the contract of this version?"
 
 
-# -- Solidity's own -------------------------------------------------------------------------------------------
+# -- Solidity's own -----------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -217,7 +227,7 @@ class PanicError(
     code: int
 
 
-# -- OpenZeppelin AccessControl -------------------------------------------------------------------------------
+# -- OpenZeppelin AccessControl -----------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -239,7 +249,7 @@ class AccessControlBadConfirmation(
     """The confirmation of a renunciation names another account."""
 
 
-# -- TwinRegistry ---------------------------------------------------------------------------------------------
+# -- TwinRegistry -------------------------------------------------------------------------------------------
 
 
 class TwinRegistryError(ContractRevertError):
@@ -315,7 +325,7 @@ class TwinRegistryUnexpectedRevision(
     actual: int
 
 
-# -- RoundLedger ----------------------------------------------------------------------------------------------
+# -- RoundLedger --------------------------------------------------------------------------------------------
 
 
 class RoundLedgerError(ContractRevertError):
@@ -357,7 +367,9 @@ class RoundLedgerNoGenesis(
 
 @dataclass(eq=False)
 class RoundLedgerUnexpectedRound(
-    RoundLedgerError, types="bytes32,uint32,uint32", says="twin {twin}: expected round {expected}, got {actual}"
+    RoundLedgerError,
+    types="bytes32,uint32,uint32",
+    says="twin {twin}: expected round {expected}, got {actual}",
 ):
     """Round numbers go up by one."""
 
@@ -397,7 +409,8 @@ class RoundLedgerUnexpectedStatus(
 class RoundLedgerWindowTooShort(
     RoundLedgerError,
     types="bytes32,uint24,uint24",
-    says="twin {twin}: expected windows of at least {min_submit_for} s for updates and {min_attest_for} s for votes",
+    says="twin {twin}: expected windows of at least {min_submit_for} s for updates and {min_attest_for} s "
+    "for votes",
 ):
     """Windows so short that others could not take part."""
 
@@ -424,7 +437,8 @@ class RoundLedgerBadMinUpdates(
 class RoundLedgerNotElector(
     RoundLedgerError,
     types="bytes32,uint32,address",
-    says="station {station} is not of the electorate of round {round} of twin {twin}: it was registered later",
+    says="station {station} is not of the electorate of round {round} of twin {twin}: "
+    "it was registered later",
 ):
     """A station that was added in mid-round has no vote."""
 
@@ -477,7 +491,8 @@ class RoundLedgerAlreadyAttested(
 class RoundLedgerUnexpectedVote(
     RoundLedgerError,
     types="bytes32,uint32,address,bytes32",
-    says="round {round} of twin {twin}: station {station} does not vote for {replaced} now, so it can't move that vote",
+    says="round {round} of twin {twin}: station {station} does not vote for {replaced} now, "
+    "so it can't move that vote",
 ):
     """``replaced`` is not the station's present vote."""
 

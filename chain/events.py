@@ -1,7 +1,7 @@
 """The contracts' events as values: the whole history, which storage doesn't keep.
 
-Each class has Solidity's name and its arguments in snake case; ``block``, ``log_index`` and ``transaction`` say where
-on the chain it stands. Sets of stations are integers, one bit per station's index.
+Each class has Solidity's name and its arguments in snake case; ``block``, ``log_index`` and ``transaction``
+say where on the chain it stands. Sets of stations are integers, one bit per station's index.
 """
 
 from __future__ import annotations
@@ -56,11 +56,6 @@ class TwinRegistered(Event):
     owner: Address
     manifest: Digest
     policy: RoundPolicy
-
-    def __post_init__(self) -> None:
-        """Take the ABI's tuple, too."""
-        if not isinstance(self.policy, RoundPolicy):
-            object.__setattr__(self, "policy", RoundPolicy(*self.policy))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,5 +190,9 @@ def decode_events(logs: Iterable[Log], kinds: Iterable[type[Event]]) -> list[Eve
         if found is not None:
             kind, abi = found
             values = abi.decode(log.topics, log.data)
-            events.append(kind(block=log.block, log_index=log.log_index, transaction=log.transaction, **values))
+            if kind is TwinRegistered:
+                values["policy"] = RoundPolicy(*values["policy"])
+            events.append(
+                kind(block=log.block, log_index=log.log_index, transaction=log.transaction, **values)
+            )
     return events

@@ -1,7 +1,7 @@
 """A local chain: one Hardhat node with automine, as a child process.
 
-Attached, the node dies with this process whatever kills it (Linux); detached, it goes on until it is stopped. It
-always listens on the loopback interface only: its accounts' keys are public.
+Attached, the node dies with this process whatever kills it (Linux); detached, it goes on until it is stopped.
+It always listens on the loopback interface only: its accounts' keys are public.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ProcessIdentity:
     def of(cls, pid: int) -> ProcessIdentity | None:
         """Return the identity of a running process, or None when there is none (zombies are none)."""
         try:
-            # proc(5): "pid (name) state ppid … starttime"; the name may contain anything, so from its last bracket.
+            # proc(5): "pid (name) state ppid … starttime"; a name may hold anything: from its last bracket.
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:
             return None if Path("/proc/self/stat").exists() else cls._of_ps(pid)
@@ -60,7 +60,9 @@ class ProcessIdentity:
             ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
         )
         state, _, started = listed.stdout.strip().partition(" ")
-        return None if listed.returncode or not started or state.startswith("Z") else cls(pid, started.strip())
+        return (
+            None if listed.returncode or not started or state.startswith("Z") else cls(pid, started.strip())
+        )
 
     @property
     def alive(self) -> bool:
@@ -73,7 +75,7 @@ class ProcessIdentity:
         Raises:
             DevnetError: it doesn't die, or isn't ours to end.
         """
-        for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, grace)):
+        for number in (signal.SIGTERM, signal.SIGKILL):
             if not self.alive:
                 return
             try:
@@ -81,12 +83,20 @@ class ProcessIdentity:
             except ProcessLookupError:
                 return
             except PermissionError as error:
-                raise DevnetError(f"process {self.pid}: expected to be allowed to end it, got {error}") from error
-            deadline = time.monotonic() + patience
-            while self.alive and time.monotonic() < deadline:
-                time.sleep(_POLL)
-        if self.alive:
-            raise DevnetError(f"process {self.pid}: expected it to end on SIGKILL, got a process that lives on")
+                raise DevnetError(
+                    f"process {self.pid}: expected to be allowed to end it, got {error}"
+                ) from error
+            if self._gone_within(grace):
+                return
+        raise DevnetError(f"process {self.pid}: expected it to end on SIGKILL, got a process that lives on")
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while ProcessIdentity.of(self.pid) == self:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL)
+        return True
 
 
 class HardhatNode:
@@ -124,22 +134,26 @@ class HardhatNode:
         Args:
             log: file for its output; replaced.
             port: TCP; 0 for a free one.
-            detached: outlive this process. If not, call from the main thread: the kernel ties the child to the thread
-                that started it.
+            detached: outlive this process. If not, call from the main thread: the kernel ties the child to
+                the thread that started it.
             timeout: seconds until it must answer.
             project: root of the checkout.
             node: Node.js; the environment's own if None.
 
         Raises:
-            DevnetError: the port is taken, Node.js or Hardhat is missing, or the node doesn't answer in time; the
-                message has the end of its log.
+            DevnetError: the port is taken, Node.js or Hardhat is missing, or the node doesn't answer in time;
+                the message has the end of its log.
         """
         if not detached and threading.current_thread() is not threading.main_thread():
             raise DevnetError(
-                "attached node: expected a start from the main thread, got another; the node would die with that thread"
+                "attached node: expected a start from the main thread, got another; the node would die with "
+                "that thread"
             )
         try:
-            command = [str(node or find_node()), str(node_package("hardhat", project) / "dist" / "src" / "cli.js")]
+            command = [
+                str(node or find_node()),
+                str(node_package("hardhat", project) / "dist" / "src" / "cli.js"),
+            ]
         except CompilerError as error:
             raise DevnetError(str(error)) from error
         for attempt in range(3):
@@ -151,7 +165,12 @@ class HardhatNode:
             except BaseException as error:
                 started.stop()
                 # Another program can take a free port between our look and the node's bind.
-                if port == 0 and attempt < 2 and isinstance(error, DevnetError) and "EADDRINUSE" in str(error):
+                if (
+                    port == 0
+                    and attempt < 2
+                    and isinstance(error, DevnetError)
+                    and "EADDRINUSE" in str(error)
+                ):
                     continue
                 raise
             return started
@@ -180,13 +199,16 @@ class HardhatNode:
         while True:
             if self._process.poll() is not None:
                 raise DevnetError(
-                    f"Hardhat node: expected it to serve {self.url}, got exit code {self._process.returncode}; "
+                    f"Hardhat node: expected it to serve {self.url}, got exit code "
+                    f"{self._process.returncode}; "
                     f"the end of {self.log}:\n{tail(self.log)}"
                 )
             with contextlib.suppress(ChainError):
                 chain_id, _ = chain.chain_id, chain.block_number()
                 if chain_id != CHAIN_ID:
-                    raise DevnetError(f"{self.url}: expected chain id {CHAIN_ID}, got {chain_id}; another node is there")
+                    raise DevnetError(
+                        f"{self.url}: expected chain id {CHAIN_ID}, got {chain_id}; another node is there"
+                    )
                 return
             if time.monotonic() > deadline:
                 raise DevnetError(
@@ -232,19 +254,25 @@ def require_free(port: int) -> None:
     if not 1 <= port <= 65535:
         raise DevnetError(f"port: expected 1 to 65535, got {port}")
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Node.js does: TIME_WAIT is no obstacle
+        probe.setsockopt(
+            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        )  # as Node.js does: TIME_WAIT is no obstacle
         try:
             probe.bind((HOST, port))
             return
         except PermissionError as error:
-            raise DevnetError(f"port {port}: expected to be allowed to use it, got {error}; choose one above 1023") from error
+            raise DevnetError(
+                f"port {port}: expected to be allowed to use it, got {error}; choose one above 1023"
+            ) from error
         except OSError:
             pass
     try:
         user = f"a chain with id {Chain(f'http://{HOST}:{port}', timeout=2.0).chain_id}"
     except ChainError:
         user = "another program"
-    raise DevnetError(f"port {port}: expected it free, got it in use by {user}; stop that, or choose another port")
+    raise DevnetError(
+        f"port {port}: expected it free, got it in use by {user}; stop that, or choose another port"
+    )
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -256,7 +284,7 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def _environment(node: Path) -> Mapping[str, str]:
-    """Return the node's environment: the same for everyone, so that no setting of the user's changes the chain."""
+    """Return the node's environment: the same for everyone, so that no user's setting changes the chain."""
     return {
         "PATH": os.pathsep.join((str(node.parent), "/usr/local/bin", "/usr/bin", "/bin")),
         "HARDHAT_DISABLE_TELEMETRY_PROMPT": "true",
@@ -271,7 +299,9 @@ def _die_with_parent() -> Callable[[], None] | None:
     """
     if not sys.platform.startswith("linux"):
         return None
-    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork: afterwards only system calls are safe
+    prctl = ctypes.CDLL(
+        None, use_errno=True
+    ).prctl  # looked up before the fork: afterwards only system calls are safe
     parent = os.getpid()
 
     def tie() -> None:

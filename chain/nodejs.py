@@ -16,8 +16,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 def find_node() -> Path:
     """Return the Node.js binary that came with this Python environment.
 
-    The binary itself rather than ``bin/node``, which may be a Python script that starts it as a child: a signal to
-    that script would leave the child behind.
+    The binary itself rather than ``bin/node``, which may be a Python script that starts it as a child: a
+    signal to that script would leave the child behind.
 
     Raises:
         CompilerError: there is none.
@@ -28,7 +28,9 @@ def find_node() -> Path:
     for candidate in candidates:
         if os.access(candidate, os.X_OK):
             return candidate
-    raise CompilerError(f"Node.js: expected it at {' or '.join(map(str, candidates))}, got nothing; run make setup")
+    raise CompilerError(
+        f"Node.js: expected it at {' or '.join(map(str, candidates))}, got nothing; run make setup"
+    )
 
 
 def node_package(name: str, project: Path = PROJECT) -> Path:

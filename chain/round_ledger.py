@@ -1,7 +1,7 @@
 """RoundLedger: what happened in the rounds of every twin.
 
-Writes raise the exceptions of `chain.errors` that are named like the contract's custom errors. Reads take a block:
-a number, or None for the newest.
+Writes raise the exceptions of `chain.errors` that are named like the contract's custom errors. Reads take a
+block: a number, or None for the newest.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class RoundLedger(Contract):
 
     interface = interface("RoundLedger")
 
-    # -- actions ----------------------------------------------------------------------------------------------
+    # -- actions --------------------------------------------------------------------------------------------
 
     def genesis(self, account: Account, twin: TwinId, model: Digest) -> Receipt:
         """Set the model of round 0: the twin's owner, once.
@@ -77,7 +77,8 @@ class RoundLedger(Contract):
 
         Raises:
             TwinRegistryUnknownStation, RoundLedgerUnexpectedRound, RoundLedgerUnexpectedStatus,
-            RoundLedgerNotElector, RoundLedgerAlreadyAttested, RoundLedgerUnexpectedVote, RoundLedgerZeroValue.
+            RoundLedgerNotElector, RoundLedgerAlreadyAttested, RoundLedgerUnexpectedVote,
+            RoundLedgerZeroValue.
         """
         return self._transact(account, "attest", twin, number, model, replaced)
 
@@ -89,7 +90,7 @@ class RoundLedger(Contract):
         """
         return self._transact(account, "abortRound", twin, number)
 
-    # -- reads ------------------------------------------------------------------------------------------------
+    # -- reads ----------------------------------------------------------------------------------------------
 
     def head(self, twin: TwinId, block: Block = None) -> Head:
         """Return the newest final model; round 0 is the genesis, digest zero is none."""
@@ -111,7 +112,7 @@ class RoundLedger(Contract):
         return int(votes)
 
     def quorum_of(self, electorate: int) -> int:
-        """Return the votes that make a model final among an electorate (a bit set): two thirds, rounded up."""
+        """Return the votes that make a model final: two thirds of the electorate (a bit set), rounded up."""
         (quorum,) = self._read("quorumOf", electorate)
         return int(quorum)
 
@@ -120,7 +121,7 @@ class RoundLedger(Contract):
         (address,) = self._read("registry")
         return parse_address(address)
 
-    # -- history ----------------------------------------------------------------------------------------------
+    # -- history --------------------------------------------------------------------------------------------
 
     def events(
         self,
@@ -140,8 +141,8 @@ class RoundLedger(Contract):
             to_block: last block, inclusive; the newest if None.
             kinds: only these; all of `LEDGER_EVENTS` if None.
             number: only of this round. Genesis events, which have none, are left out.
-            station: only where this account stands as the third topic: opener, station, or who aborted. Events
-                without one (Genesis, RoundFinal) are left out.
+            station: only where this account stands as the third topic: opener, station, or who aborted.
+                Events without one (Genesis, RoundFinal) are left out.
         """
         wanted = [
             kind

@@ -1,7 +1,7 @@
 """TwinRegistry: who and what exists in the consortium.
 
-Writes raise the exceptions of `chain.errors` that are named like the contract's custom errors. Reads take a block:
-a number, or None for the newest.
+Writes raise the exceptions of `chain.errors` that are named like the contract's custom errors. Reads take a
+block: a number, or None for the newest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TwinRegistry(Contract):
 
     interface = interface("TwinRegistry")
 
-    # -- stations ---------------------------------------------------------------------------------------------
+    # -- stations -------------------------------------------------------------------------------------------
 
     def register_station(self, account: Account, station: Address) -> Receipt:
         """Admit a station; it gets the next index.
@@ -57,7 +57,7 @@ class TwinRegistry(Contract):
         # At a named block: a station that is admitted between two reads must not shift what the count said.
         return tuple(self._read("stationAt", index, block=block)[0] for index in range(count))
 
-    # -- twins ------------------------------------------------------------------------------------------------
+    # -- twins ----------------------------------------------------------------------------------------------
 
     def register_twin(self, account: Account, twin: TwinId, manifest: Digest, policy: RoundPolicy) -> Receipt:
         """Register a twin; the caller becomes its owner.
@@ -71,7 +71,8 @@ class TwinRegistry(Contract):
         """Replace a twin's own manifest; the revision must be the next.
 
         Raises:
-            TwinRegistryUnknownTwin, TwinRegistryNotTwinOwner, TwinRegistryUnexpectedRevision, TwinRegistryZeroValue.
+            TwinRegistryUnknownTwin, TwinRegistryNotTwinOwner, TwinRegistryUnexpectedRevision,
+            TwinRegistryZeroValue.
         """
         return self._transact(account, "reviseTwin", twin, revision, manifest)
 
@@ -92,7 +93,7 @@ class TwinRegistry(Contract):
         ((owner, revision, policy, manifest),) = self._read("twinOf", twin, block=block)
         return TwinRecord(owner, revision, RoundPolicy(*policy), manifest)
 
-    # -- roles (OpenZeppelin AccessControl) --------------------------------------------------------------------
+    # -- roles (OpenZeppelin AccessControl) -----------------------------------------------------------------
 
     def registrar_role(self) -> Digest:
         """Return the id of the role that admits stations."""
@@ -120,7 +121,7 @@ class TwinRegistry(Contract):
         """
         return self._transact(account, "revokeRole", role, address)
 
-    # -- history ----------------------------------------------------------------------------------------------
+    # -- history --------------------------------------------------------------------------------------------
 
     def events(self, from_block: int, to_block: int | None = None) -> list[Event]:
         """Return what happened, in the order of the chain.

@@ -1,0 +1,88 @@
+"""What ``devnet.py`` remembers of the local network: ``HOME/devnet.json``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from chain.hardhat_node import ProcessIdentity
+from scripts.cli import BadInputError
+
+
+@dataclass(frozen=True)
+class DevnetState:
+    """A local network that was started.
+
+    Attributes:
+        profile: what kind of network; ``hardhat`` is one node with automine.
+        url: JSON-RPC.
+        chain_id: EIP-155.
+        pid: of the node.
+        started: when that process was started, so that another one with its number isn't taken for it.
+        log: file that has its output.
+    """
+
+    profile: str
+    url: str
+    chain_id: int
+    pid: int
+    started: str
+    log: str
+
+    @classmethod
+    def load(cls, home: Path) -> DevnetState | None:
+        """Return what was saved, or None.
+
+        Raises:
+            BadInputError: the file was changed by hand.
+        """
+        file = cls.file(home)
+        try:
+            return cls(**json.loads(file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise BadInputError(
+                f"{file}: expected what scripts/devnet.py up wrote there, got {error}; end the node by hand "
+                f"and delete it"
+            ) from error
+
+    @staticmethod
+    def file(home: Path) -> Path:
+        """Where it is saved."""
+        return home / "devnet.json"
+
+    def save(self, home: Path) -> None:
+        """Write it all at once."""
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=home, delete=False, encoding="utf-8") as file:
+            file.write(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
+        Path(file.name).replace(self.file(home))
+
+    @property
+    def identity(self) -> ProcessIdentity:
+        """The node's process."""
+        return ProcessIdentity(self.pid, self.started)
+
+    @property
+    def alive(self) -> bool:
+        """Whether that process runs."""
+        return self.identity.alive
+
+
+def rpc_url(given: str | None, home: Path) -> str:
+    """Return the URL that was given, or else the running devnet's.
+
+    Raises:
+        BadInputError: neither.
+    """
+    if given is not None:
+        return given
+    state = DevnetState.load(home)
+    if state is None or not state.alive:
+        raise BadInputError(
+            f"no devnet is running in {home}: start it with scripts/devnet.py up, or give --rpc URL"
+        )
+    return state.url
