@@ -65,7 +65,7 @@ lock: setup ## renew the lock files from requirements/*.in and package.json
 
 clean: ## remove what the build, the tests and the tools left
 	@rm -rf build artifacts cache coverage .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find twins chain fl scripts tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . \( -name .venv -o -name node_modules -o -name .git \) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove .venv and node_modules too; the next target sets up again
 	@rm -rf .venv node_modules
