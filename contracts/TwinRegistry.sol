@@ -53,8 +53,11 @@ contract TwinRegistry is ITwinRegistry, AccessControl {
     function setRoster(bytes32 root, uint32 deviceCount) external {
         if (root == 0 || deviceCount == 0) revert TwinRegistryZeroValue();
         Station storage record = _stationRecord(msg.sender);
-        uint32 revision = record.rosterRevision + 1;
-        record.rosterRevision = revision;
+        uint32 revision;
+        // One roster in each second would take 136 years to reach 2^32.
+        unchecked {
+            revision = ++record.rosterRevision;
+        }
         record.deviceCount = deviceCount;
         record.rosterRoot = root;
         emit RosterSet(msg.sender, root, deviceCount, revision);
@@ -152,8 +155,11 @@ contract TwinRegistry is ITwinRegistry, AccessControl {
     }
 
     function _ownTwinRecord(bytes32 twin) private view returns (TwinRecord storage record) {
-        record = _twinRecord(twin);
-        if (record.owner != msg.sender) revert TwinRegistryNotTwinOwner(twin, msg.sender);
+        record = _twins[twin];
+        address owner = record.owner;
+        if (owner == msg.sender) return record;
+        if (owner == address(0)) revert TwinRegistryUnknownTwin(twin);
+        revert TwinRegistryNotTwinOwner(twin, msg.sender);
     }
 
     function _policyOf(TwinRecord storage record) private view returns (RoundPolicy memory) {
