@@ -1,4 +1,4 @@
-"""The connection to a node: JSON-RPC, local signing, receipts, logs, typed errors.
+"""The connection to a node: local signing, receipts, logs, typed errors.
 
 Nothing above this file sees a transport's or a node's own errors. Transactions are EIP-1559, signed here; a
 revert surfaces as the exception of its Solidity error before anything is sent, and again if the state changed
@@ -15,27 +15,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
-
-import requests
-from web3 import HTTPProvider
-from web3.exceptions import Web3Exception
-from web3.types import RPCEndpoint
 
 from chain.accounts import Account
-from chain.encoding import decode_revert
-from chain.errors import (
-    ChainError,
-    ChainUnreachableError,
-    ContractRevertError,
-    RpcError,
-    TransactionFailedError,
-    TransactionTimeoutError,
-)
-from twins.types import Address, address_of_bytes
+from chain.errors import ContractRevertError, RpcError, TransactionFailedError, TransactionTimeoutError
+from chain.json_rpc import JsonRpc
+from chain.receipts import Log as Log
+from chain.receipts import Receipt as Receipt
+from chain.receipts import hex_bytes
+from twins.types import Address
 
 Block = int | str | None
 """A block number, or ``latest``, ``safe``, ``finalized``, ``pending``; None is ``latest``."""
@@ -44,157 +33,24 @@ _FIRST_POLL = 0.005  # seconds: a node with automine has the receipt at once
 _SLOWEST_POLL = 0.5  # seconds: a chain with a period of seconds needs no more
 _GAS_MARGIN = 100_000  # a vote that turns out to be the deciding one costs more than it was estimated to
 _LARGEST_PAGE = 10_000  # blocks of one eth_getLogs; public nodes' usual limit
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-@dataclass(frozen=True)
-class Log:
-    """One event as the node tells it.
-
-    Attributes:
-        address: contract that emitted it.
-        topics: 32 bytes each.
-        data: ABI-encoded.
-        block: number.
-        log_index: position in its block.
-        transaction: hash.
-    """
-
-    address: Address
-    topics: tuple[bytes, ...]
-    data: bytes
-    block: int
-    log_index: int
-    transaction: str
-
-    @classmethod
-    def parse(cls, item: Mapping[str, Any]) -> Log:
-        """Read the JSON-RPC object."""
-        return cls(
-            address=address_of_bytes(_bytes(item["address"])),
-            topics=tuple(_bytes(topic) for topic in item["topics"]),
-            data=_bytes(item["data"]),
-            block=int(item["blockNumber"], 16),
-            log_index=int(item["logIndex"], 16),
-            transaction=item["transactionHash"],
-        )
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """A mined transaction.
-
-    Attributes:
-        hash: of the transaction.
-        block: number.
-        gas_used: all of it, with the 21,000 of every transaction.
-        status: True; a reverted one is an exception.
-        logs: events that it emitted.
-        contract_address: of a deployment.
-    """
-
-    hash: str
-    block: int
-    gas_used: int
-    status: bool
-    logs: tuple[Log, ...]
-    contract_address: Address | None
-
-    @classmethod
-    def parse(cls, item: Mapping[str, Any]) -> Receipt:
-        """Read the JSON-RPC object."""
-        created = item.get("contractAddress")
-        return cls(
-            hash=item["transactionHash"],
-            block=int(item["blockNumber"], 16),
-            gas_used=int(item["gasUsed"], 16),
-            status=int(item["status"], 16) == 1,
-            logs=tuple(Log.parse(log) for log in item["logs"]),
-            contract_address=address_of_bytes(_bytes(created)) if created else None,
-        )
-
-
-class Chain:
-    """One node's JSON-RPC. Threads may share it.
-
-    Attributes:
-        url: of the node.
-        timeout: seconds for one request, and for a transaction to be mined.
-    """
+class Chain(JsonRpc):
+    """One node, and through it the chain. Threads may share it; an account belongs to one process."""
 
     def __init__(self, url: str, *, timeout: float = 30.0) -> None:
         """Connect lazily: the first request opens the connection.
 
+        Args:
+            url: the node's, http or https.
+            timeout: seconds for one request, and for a transaction to be mined.
+
         Raises:
             ChainError: no http(s) URL, or a timeout that isn't positive.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ChainError(f"not a node's address: expected http://host:port, got {url!r}")
-        if not timeout > 0:
-            raise ChainError(f"timeout: expected seconds above 0, got {timeout}")
-        self.url = url
-        self.timeout = timeout
-        options: dict[str, Any] = {"timeout": timeout}
-        if parts.hostname in _LOOPBACK:  # a proxy from the environment must not see the local node's traffic
-            options["proxies"] = {"http": None, "https": None}
-        self._provider = HTTPProvider(url, request_kwargs=options, exception_retry_configuration=None)
+        super().__init__(url, timeout=timeout)
         self._locks: dict[Address, threading.Lock] = {}
         self._locks_lock = threading.Lock()
-
-    def __repr__(self) -> str:
-        """The node's address."""
-        return f"Chain({self.url!r})"
-
-    # -- requests -------------------------------------------------------------------------------------------
-
-    def rpc(self, method: str, params: Sequence[object] = ()) -> Any:
-        """Ask the node one thing.
-
-        Raises:
-            ChainUnreachableError: no answer.
-            ContractRevertError: a contract refused.
-            RpcError: the node did.
-        """
-        return self._result(
-            method, self._post(lambda: self._provider.make_request(RPCEndpoint(method), list(params)))
-        )
-
-    def batch(self, requests_: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
-        """Ask the node several things in one round trip; answers in the same order.
-
-        Raises:
-            ChainUnreachableError: no answer.
-            ContractRevertError: the first one's that a contract refused.
-            RpcError: the first one's that the node refused.
-        """
-        calls = [(RPCEndpoint(method), list(params)) for method, params in requests_]
-        answers = self._post(lambda: self._provider.make_batch_request(calls))
-        if not isinstance(answers, list):  # refused as a whole
-            return [self._result("batch", answers)]
-        if len(answers) != len(calls):
-            raise RpcError("batch", 0, f"expected {len(calls)} answers, got {len(answers)}")
-        return [self._result(method, answer) for (method, _), answer in zip(requests_, answers, strict=True)]
-
-    def _post(self, request: Any) -> Any:
-        try:
-            try:
-                return request()
-            except requests.ConnectionError:
-                # A node closes idle connections (Node.js after 5 s), and a request can cross with that. Once
-                # more is safe: reads are, and a transaction has one hash however often it is sent.
-                return request()
-        except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
-            raise ChainUnreachableError(self.url, _reason(error)) from error
-
-    def _result(self, method: str, answer: Mapping[str, Any]) -> Any:
-        error = answer.get("error")
-        if error is None and "result" in answer:
-            return answer["result"]
-        if not isinstance(error, Mapping):
-            raise RpcError(method, 0, str(error if error is not None else answer))
-        _raise_revert(error)
-        raise RpcError(method, int(error.get("code", 0)), str(error.get("message", error)))
 
     # -- reads ----------------------------------------------------------------------------------------------
 
@@ -225,7 +81,7 @@ class Chain:
 
     def code(self, address: Address, block: Block = None) -> bytes:
         """Return the code of a contract; empty for any other account."""
-        return _bytes(self.rpc("eth_getCode", (address, _block(block))))
+        return hex_bytes(self.rpc("eth_getCode", (address, _block(block))))
 
     def call(self, to: Address, data: bytes, block: Block = None, sender: Address | None = None) -> bytes:
         """Execute without recording.
@@ -240,7 +96,7 @@ class Chain:
             ContractRevertError: the contract refused.
         """
         request = {"to": to, "data": "0x" + data.hex()} | ({} if sender is None else {"from": sender})
-        return _bytes(self.rpc("eth_call", (request, _block(block))))
+        return hex_bytes(self.rpc("eth_call", (request, _block(block))))
 
     def logs(
         self, address: Address, topics: Sequence[object], from_block: int, to_block: int | None = None
@@ -389,28 +245,7 @@ class Chain:
         raise TransactionFailedError(receipt.hash, receipt.block)
 
 
-def _bytes(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
-
-
 def _block(block: Block) -> str:
     if block is None:
         return "latest"
     return block if isinstance(block, str) else hex(block)
-
-
-def _reason(error: Exception) -> str:
-    """Return the innermost cause in one line: the transport wraps it several times."""
-    while error.__context__ is not None and isinstance(error.__context__, Exception):
-        error = error.__context__
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
-
-
-def _raise_revert(error: Mapping[str, Any]) -> None:
-    """Raise the typed exception if a node's error is a revert; each node has its own place for the data."""
-    data = error.get("data")
-    if isinstance(data, Mapping):
-        data = data.get("data", data.get("result"))
-    reverted = error.get("code") == 3 or "revert" in str(error.get("message", "")).lower()
-    if reverted and (data is None or isinstance(data, str)):
-        raise decode_revert(_bytes(data) if data and data.startswith("0x") else b"")

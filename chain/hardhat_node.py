@@ -16,12 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from chain.connection import Chain
 from chain.errors import ChainError, CompilerError, DevnetError
 from chain.nodejs import PROJECT, find_node, node_package
+from chain.processes import ProcessIdentity
 
 CHAIN_ID = 31337
 """Of every Hardhat node."""
@@ -30,73 +30,6 @@ HOST = "127.0.0.1"
 
 _POLL = 0.05  # seconds
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
-
-@dataclass(frozen=True)
-class ProcessIdentity:
-    """A process, not just a number that another may have by now.
-
-    Attributes:
-        pid: process id, and id of its process group.
-        started: when it was started, in the system's own spelling; pids are reused, this pair isn't.
-    """
-
-    pid: int
-    started: str
-
-    @classmethod
-    def of(cls, pid: int) -> ProcessIdentity | None:
-        """Return the identity of a running process, or None when there is none (zombies are none)."""
-        try:
-            # proc(5): "pid (name) state ppid … starttime"; a name may hold anything: from its last bracket.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None if Path("/proc/self/stat").exists() else cls._of_ps(pid)
-        return None if fields[0] in "ZX" else cls(pid, fields[19])
-
-    @classmethod
-    def _of_ps(cls, pid: int) -> ProcessIdentity | None:
-        listed = subprocess.run(
-            ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        state, _, started = listed.stdout.strip().partition(" ")
-        return (
-            None if listed.returncode or not started or state.startswith("Z") else cls(pid, started.strip())
-        )
-
-    @property
-    def alive(self) -> bool:
-        """Whether this very process still runs."""
-        return ProcessIdentity.of(self.pid) == self
-
-    def stop(self, grace: float = 5.0) -> None:
-        """End the process with its group: politely, and after ``grace`` seconds for good. Twice is fine.
-
-        Raises:
-            DevnetError: it doesn't die, or isn't ours to end.
-        """
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if not self.alive:
-                return
-            try:
-                os.killpg(self.pid, number)
-            except ProcessLookupError:
-                return
-            except PermissionError as error:
-                raise DevnetError(
-                    f"process {self.pid}: expected to be allowed to end it, got {error}"
-                ) from error
-            if self._gone_within(grace):
-                return
-        raise DevnetError(f"process {self.pid}: expected it to end on SIGKILL, got a process that lives on")
-
-    def _gone_within(self, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while ProcessIdentity.of(self.pid) == self:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(_POLL)
-        return True
 
 
 class HardhatNode:

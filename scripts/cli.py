@@ -38,7 +38,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 # By module name: importing fl's errors would import torch, for which `devnet.py status` has no use.
-_OUR_ERRORS = frozenset({"twins.errors", "chain.errors", "fl.errors", "scripts.cli"})
+_OUR_ERRORS = ("twins.errors", "chain.errors", "fl.errors", "scripts.cli")
 
 Main = TypeVar("Main", bound=Callable[..., Any])
 
@@ -135,4 +135,6 @@ def run(target: typer.Typer | Callable[..., Any]) -> NoReturn:
 
 
 def _expected(error: Exception) -> bool:
-    return isinstance(error, OSError) or any(kind.__module__ in _OUR_ERRORS for kind in type(error).__mro__)
+    return isinstance(error, OSError) or any(
+        kind.__module__.startswith(_OUR_ERRORS) for kind in type(error).__mro__
+    )

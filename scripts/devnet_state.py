@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from chain.hardhat_node import ProcessIdentity
+from chain.processes import ProcessIdentity
 from scripts.cli import BadInputError
 
 

@@ -1,0 +1,127 @@
+"""Everything that can go wrong between this program and the chain.
+
+::
+
+    ChainError
+    ├── ChainUnreachableError   (url)                no answer: no node, or the network
+    ├── WrongChainError         (expected, actual)   another chain id
+    ├── RpcError                (code, message)      the node answered, with an error that is no revert
+    ├── EncodingError           a value that doesn't fit its Solidity type, bytes that aren't what the ABI
+    says ├── DeploymentError         not the contracts that the deployment file names
+    ├── CompilerError           no compiler, or sources that don't compile
+    ├── DevnetError             the local node
+    ├── RecordError             what is on the chain isn't what this participant can follow
+    ├── TransactionError        (hash)
+    │   ├── TransactionTimeoutError   not mined in time: it may still be
+    │   └── TransactionFailedError    mined and reverted, without a reason that a replay could find
+    └── ContractRevertError     (selector, data)
+        ├── TwinRegistryError         with one class per custom error of the registry …
+        ├── RoundLedgerError          … and of the ledger
+        ├── AccessControlUnauthorizedAccount (account, needed_role)
+        ├── AccessControlBadConfirmation
+        ├── RevertReasonError         (reason)   ``require`` with a text, ``Error(string)``
+        ├── PanicError                (code)     arithmetic overflow and the like, ``Panic(uint256)``
+        └── UnknownRevertError        a revert that no contract of ours declares
+
+A custom error's class has exactly its Solidity name, its arguments are typed attributes in snake case.
+"""
+
+from __future__ import annotations
+
+from chain.errors.base import (
+    ChainError,
+    ChainUnreachableError,
+    CompilerError,
+    DeploymentError,
+    DevnetError,
+    EncodingError,
+    RecordError,
+    RpcError,
+    TransactionError,
+    TransactionFailedError,
+    TransactionTimeoutError,
+    WrongChainError,
+)
+from chain.errors.ledger import (
+    RoundLedgerAlreadyAttested,
+    RoundLedgerAlreadySubmitted,
+    RoundLedgerBadMinUpdates,
+    RoundLedgerError,
+    RoundLedgerGenesisExists,
+    RoundLedgerNoGenesis,
+    RoundLedgerNotElector,
+    RoundLedgerNotTwinOwner,
+    RoundLedgerRoundOpen,
+    RoundLedgerUnexpectedBase,
+    RoundLedgerUnexpectedRound,
+    RoundLedgerUnexpectedStatus,
+    RoundLedgerUnexpectedVote,
+    RoundLedgerWindowTooShort,
+    RoundLedgerZeroValue,
+)
+from chain.errors.registry import (
+    TwinRegistryAlreadyRegistered,
+    TwinRegistryError,
+    TwinRegistryFull,
+    TwinRegistryNotTwinOwner,
+    TwinRegistryTwinExists,
+    TwinRegistryUnexpectedRevision,
+    TwinRegistryUnknownStation,
+    TwinRegistryUnknownTwin,
+    TwinRegistryZeroValue,
+)
+from chain.errors.reverts import (
+    REVERTS,
+    AccessControlBadConfirmation,
+    AccessControlUnauthorizedAccount,
+    ContractRevertError,
+    PanicError,
+    RevertReasonError,
+    UnknownRevertError,
+)
+
+__all__ = [
+    "REVERTS",
+    "AccessControlBadConfirmation",
+    "AccessControlUnauthorizedAccount",
+    "ChainError",
+    "ChainUnreachableError",
+    "CompilerError",
+    "ContractRevertError",
+    "DeploymentError",
+    "DevnetError",
+    "EncodingError",
+    "PanicError",
+    "RecordError",
+    "RevertReasonError",
+    "RoundLedgerAlreadyAttested",
+    "RoundLedgerAlreadySubmitted",
+    "RoundLedgerBadMinUpdates",
+    "RoundLedgerError",
+    "RoundLedgerGenesisExists",
+    "RoundLedgerNoGenesis",
+    "RoundLedgerNotElector",
+    "RoundLedgerNotTwinOwner",
+    "RoundLedgerRoundOpen",
+    "RoundLedgerUnexpectedBase",
+    "RoundLedgerUnexpectedRound",
+    "RoundLedgerUnexpectedStatus",
+    "RoundLedgerUnexpectedVote",
+    "RoundLedgerWindowTooShort",
+    "RoundLedgerZeroValue",
+    "RpcError",
+    "TransactionError",
+    "TransactionFailedError",
+    "TransactionTimeoutError",
+    "TwinRegistryAlreadyRegistered",
+    "TwinRegistryError",
+    "TwinRegistryFull",
+    "TwinRegistryNotTwinOwner",
+    "TwinRegistryTwinExists",
+    "TwinRegistryUnexpectedRevision",
+    "TwinRegistryUnknownStation",
+    "TwinRegistryUnknownTwin",
+    "TwinRegistryZeroValue",
+    "UnknownRevertError",
+    "WrongChainError",
+]

@@ -1,0 +1,103 @@
+"""Errors that no contract made."""
+
+from __future__ import annotations
+
+
+class ChainError(Exception):
+    """Root of all errors that `chain` raises."""
+
+
+class ChainUnreachableError(ChainError):
+    """No answer from the node.
+
+    Attributes:
+        url: of the node.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        """Name the node and what the transport said."""
+        super().__init__(f"no answer from the chain at {url}: {reason}; is a node running there?")
+        self.url = url
+
+
+class WrongChainError(ChainError):
+    """The node serves another chain.
+
+    Attributes:
+        expected: chain id.
+        actual: chain id.
+    """
+
+    def __init__(self, url: str, expected: int, actual: int) -> None:
+        """Name the node and both chain ids."""
+        super().__init__(
+            f"chain at {url}: expected chain id {expected}, got {actual}; use the node that you deployed to"
+        )
+        self.expected = expected
+        self.actual = actual
+
+
+class RpcError(ChainError):
+    """The node answered with an error that is no revert.
+
+    Attributes:
+        code: JSON-RPC's.
+        message: the node's.
+    """
+
+    def __init__(self, method: str, code: int, message: str) -> None:
+        """Name the method, the node's code and message."""
+        super().__init__(f"{method}: the node refused with code {code}: {message}")
+        self.code = code
+        self.message = message
+
+
+class EncodingError(ChainError):
+    """A value that doesn't fit its Solidity type, or bytes that aren't what the ABI says."""
+
+
+class DeploymentError(ChainError):
+    """The contracts on this chain aren't those that the deployment file names."""
+
+
+class CompilerError(ChainError):
+    """The Solidity compiler is missing, or the sources don't compile."""
+
+
+class DevnetError(ChainError):
+    """The local node can't be started, or doesn't live."""
+
+
+class RecordError(ChainError):
+    """What is on the chain isn't what this participant can follow."""
+
+
+class TransactionError(ChainError):
+    """Something is wrong with one transaction.
+
+    Attributes:
+        hash: of the transaction.
+    """
+
+    def __init__(self, transaction: str, message: str) -> None:
+        """Say which transaction (``transaction``: its hash) and what about it."""
+        super().__init__(f"transaction {transaction}: {message}")
+        self.hash = transaction
+
+
+class TransactionTimeoutError(TransactionError):
+    """Sent, but not mined in time. It may still be: read the chain before you repeat the action."""
+
+    def __init__(self, transaction: str, seconds: float) -> None:
+        """Name the transaction and how long it was waited for."""
+        super().__init__(transaction, f"not mined within {seconds:g} s; it still may be")
+
+
+class TransactionFailedError(TransactionError):
+    """Mined and reverted, and a replay found no reason."""
+
+    def __init__(self, transaction: str, block: int) -> None:
+        """Name the transaction and its block."""
+        super().__init__(
+            transaction, f"reverted in block {block}, and a replay on the state around it does not"
+        )
