@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from twins.types import Address
+from twins.types import Address, address_of_bytes
 
 
 @dataclass(frozen=True)

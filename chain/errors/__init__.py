@@ -6,8 +6,8 @@
     ├── ChainUnreachableError   (url)                no answer: no node, or the network
     ├── WrongChainError         (expected, actual)   another chain id
     ├── RpcError                (code, message)      the node answered, with an error that is no revert
-    ├── EncodingError           a value that doesn't fit its Solidity type, bytes that aren't what the ABI
-    says ├── DeploymentError         not the contracts that the deployment file names
+    ├── EncodingError           a value that doesn't fit its Solidity type, bytes that aren't as the ABI says
+    ├── DeploymentError         not the contracts that the deployment file names
     ├── CompilerError           no compiler, or sources that don't compile
     ├── DevnetError             the local node
     ├── RecordError             what is on the chain isn't what this participant can follow
