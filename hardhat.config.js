@@ -20,7 +20,7 @@ const warningsAreErrors = {
         invokeSolc: async (context, compiler, input, config, next) => {
           const output = await next(context, compiler, input, config);
           const errors = (output.errors ?? []).map((error) =>
-            error.severity === "warning" ? { ...error, severity: "error" } : error,
+            error.severity === "warning" ? { ...error, type: "FatalWarning", severity: "error" } : error,
           );
           return { ...output, errors };
         },
