@@ -1,0 +1,181 @@
+"""The device: a Flower ``ClientApp`` that trains on its private data and signs what it sends.
+
+The same app runs in the in-process grid, in Flower's simulation and as a SuperNode: it knows its data and its key
+only through ``context.node_config``, and the round only through the message.
+
+Node configuration: ``dataset``, ``split``, ``partition-id``, ``num-partitions``, ``key-file``.
+Message configuration (``config``): see `RoundConfig`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from torch import nn
+
+from fl.arrays import from_record, to_record
+from fl.datasets import Task, get
+from fl.errors import DataError
+from fl.training import Examples, device_seed, evaluate, load_model, to_model, train
+from twins.contribution import Contribution, SigningDomain, address_of_key
+from twins.types import Address, Digest, TwinId, sha256_digest
+from twins.updates import DeviceUpdate
+
+app = ClientApp()
+
+
+@dataclass(frozen=True)
+class RoundConfig:
+    """What a station tells its devices of a round.
+
+    Attributes:
+        round: of the twin.
+        seed: of the run.
+        twin: whose model.
+        station: who asks.
+        base: manifest digest of the model that comes with this.
+        domain: under which to sign.
+    """
+
+    round: int
+    seed: int
+    twin: TwinId
+    station: Address
+    base: Digest
+    domain: SigningDomain
+
+    def to_record(self) -> ConfigRecord:
+        """Return it as Flower sends it."""
+        return ConfigRecord(
+            {
+                "server-round": self.round,
+                "seed": self.seed,
+                "twin": self.twin,
+                "station": self.station,
+                "base": self.base,
+                "chain-id": self.domain.chain_id,
+                "contract": self.domain.contract,
+            }
+        )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> RoundConfig:
+        """Read what Flower brought."""
+        return cls(
+            record["server-round"],
+            record["seed"],
+            record["twin"],
+            record["station"],
+            record["base"],
+            SigningDomain(record["chain-id"], record["contract"]),
+        )
+
+
+@dataclass(frozen=True)
+class _Device:
+    """What stays in the process from message to message."""
+
+    index: int
+    task: Task
+    network: nn.Module
+    training: Examples
+    testing: Examples
+    key: bytes
+
+
+@app.train()
+def train_on_device(message: Message, context: Context) -> Message:
+    """Train from the base, sign the result."""
+    device = _device(context)
+    config = message.content.config_records["config"]
+    round_config = RoundConfig.from_record(config)
+    load_model(device.network, from_record(message.content.array_records["arrays"]))
+    loss = train(
+        device.network,
+        device.task,
+        device.training,
+        seed=device_seed(round_config.seed, round_config.round, device.index),
+        proximal_mu=float(config.get("proximal-mu", 0.0)),  # type: ignore[arg-type]
+    )
+    model, examples = to_model(device.network), len(device.training)
+    metrics = {"train_loss": loss}
+    payload = DeviceUpdate.encode_payload(model, metrics)
+    contribution = Contribution(
+        round_config.twin,
+        round_config.round,
+        round_config.station,
+        round_config.base,
+        sha256_digest(payload),
+        examples,
+    )
+    content = RecordDict(
+        {
+            "arrays": to_record(model),
+            "metrics": MetricRecord({"num-examples": examples, **metrics}),
+            "contribution": ConfigRecord(
+                {
+                    "device": address_of_key(device.key),
+                    "signature": contribution.sign(round_config.domain, device.key),
+                }
+            ),
+        }
+    )
+    return Message(content, reply_to=message)
+
+
+@app.evaluate()
+def evaluate_on_device(message: Message, context: Context) -> Message:
+    """Test a model on the device's own test data."""
+    device = _device(context)
+    load_model(device.network, from_record(message.content.array_records["arrays"]))
+    correct, loss = evaluate(device.network, device.testing)
+    metrics = MetricRecord({"num-examples": len(device.testing), "correct": correct, "loss": loss})
+    return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+
+def _device(context: Context) -> _Device:
+    config = context.node_config
+    return _load_device(
+        str(config["dataset"]),
+        str(config["split"]),
+        int(config["partition-id"]),
+        int(config["num-partitions"]),
+        str(config["key-file"]),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _load_device(dataset: str, split: str, index: int, count: int, key_file: str) -> _Device:
+    found = get(dataset)
+    part = found.load(split, count)[index]
+    return _Device(
+        index=index,
+        task=found.task,
+        network=found.task.build(),
+        training=Examples.of(part.train_x, part.train_y),
+        testing=Examples.of(part.test_x, part.test_y),
+        key=read_key(Path(key_file)),
+    )
+
+
+def read_key(file: Path) -> bytes:
+    """Read a device's private key: 64 hex digits.
+
+    Raises:
+        DataError: no such file, or another content (which the message doesn't repeat).
+    """
+    try:
+        key = bytes.fromhex(file.read_text().strip().removeprefix("0x"))
+    except OSError as error:
+        raise DataError(f"cannot read the device key {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"device key {file}: expected 64 hex digits") from error
+    if len(key) != 32:
+        raise DataError(f"device key {file}: expected 64 hex digits, got {2 * len(key)}")
+    return key

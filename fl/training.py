@@ -1,0 +1,111 @@
+"""Local training and evaluation of one device, on one thread, reproducible bit for bit for the same engine."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fl.datasets import Task
+from twins.model import TwinModel
+
+THREADS = 1
+"""Of torch, per process: other numbers of threads sum in another order (fl-engine.md, section 4)."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Examples as tensors, made once per process: ``x[i]`` belongs to class ``y[i]``."""
+
+    x: Tensor
+    y: Tensor
+
+    @classmethod
+    def of(cls, x: NDArray[np.float32], y: NDArray[np.int64]) -> Examples:
+        """Wrap arrays without a copy."""
+        return cls(torch.from_numpy(x), torch.from_numpy(y))
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.y)
+
+
+def to_model(network: nn.Module) -> TwinModel:
+    """Return a network's weights."""
+    return TwinModel({name: tensor.detach().numpy().copy() for name, tensor in network.state_dict().items()})
+
+
+def load_model(network: nn.Module, model: TwinModel) -> None:
+    """Put weights into a network.
+
+    Raises:
+        SchemaError: weights of another network.
+    """
+    model.require_schema({name: list(t.shape) for name, t in network.state_dict().items()}, "model to train")
+    # A copy: training writes in place, and the arrays may be another's, or read-only.
+    network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in model.tensors.items()})
+
+
+def initial_model(task: Task, seed: int) -> TwinModel:
+    """Return the genesis weights: the same for the same seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return to_model(task.build())
+
+
+def device_seed(seed: int, round_number: int, device: int) -> int:
+    """Derive the seed of one device in one round, so that a resumed run trains as an uninterrupted one."""
+    text = f"twinledger/train/{seed}/{round_number}/{device}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def train(
+    network: nn.Module, task: Task, examples: Examples, *, seed: int, proximal_mu: float = 0.0
+) -> float:
+    """Train in place with SGD for the task's epochs.
+
+    Args:
+        network: with the base's weights.
+        task: its hyper-parameters.
+        examples: the device's.
+        seed: of the order of the examples.
+        proximal_mu: weight of FedProx's term ``mu/2 · ||w − w_base||²`` (Li et al., 2020, equation 2); 0 is FedAvg.
+
+    Returns:
+        Mean loss of the last epoch.
+    """
+    torch.set_num_threads(THREADS)
+    generator = torch.Generator().manual_seed(seed)
+    parameters = list(network.parameters())
+    base = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
+    optimiser = torch.optim.SGD(parameters, lr=task.learning_rate, momentum=task.momentum, foreach=True)
+    network.train()
+    total = 0.0
+    for _ in range(task.epochs):
+        total = 0.0
+        for batch in torch.randperm(len(examples), generator=generator).split(task.batch):
+            optimiser.zero_grad(set_to_none=True)
+            loss = functional.cross_entropy(network(examples.x[batch]), examples.y[batch])
+            total += float(loss.detach()) * len(batch)
+            for parameter, start in zip(parameters, base, strict=False):
+                loss = loss + proximal_mu / 2 * (parameter - start).square().sum()
+            loss.backward()
+            optimiser.step()
+    return total / len(examples)
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, examples: Examples) -> tuple[int, float]:
+    """Return (number classified correctly, mean loss)."""
+    torch.set_num_threads(THREADS)
+    network.eval()
+    if not len(examples):
+        return 0, 0.0
+    logits = network(examples.x)
+    loss = functional.cross_entropy(logits, examples.y)
+    return int((logits.argmax(dim=1) == examples.y).sum()), float(loss)
