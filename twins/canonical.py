@@ -7,6 +7,7 @@ round them to another value (RFC 7493 §2.2). A float may be larger; its digits 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -20,7 +21,10 @@ make every read of a manifest a cast; `twins.manifest` checks what is read inste
 
 MAX_DEPTH = 64
 """Levels of nesting. Without a limit of ours it would be Python's stack: whether a manifest is valid would
-depend on how deep in its own calls the reader is; a station and an auditor could come to different verdicts."""
+depend on how deep in its own calls the reader is; and where a library has raised Python's limit (py-ecc sets
+100,000), the parser overruns the C stack: one hostile manifest would end the process that reads it."""
+
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 _MAX_SAFE_INTEGER = 2**53 - 1
 
@@ -48,13 +52,24 @@ def decode(data: bytes) -> Json:
     Raises:
         FormatError: no JSON, or not in canonical form.
     """
-    try:
-        value = json.loads(data, parse_int=_number, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"not JSON: {error}") from error
+    value = decode_any(data)
     if encode(value) != data:
         raise FormatError("JSON that is not in canonical form (RFC 8785)")
     return value
+
+
+def decode_any(data: bytes) -> Json:
+    """Parse JSON in any spelling: headers of other people's formats, nothing that is hashed.
+
+    Raises:
+        FormatError: no JSON, or nested deeper than `MAX_DEPTH`.
+    """
+    try:
+        text = str(data, "utf-8")  # or json would guess at UTF-16
+        _require_shallow(text)
+        return json.loads(text, parse_int=_number, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise FormatError(f"not JSON: {error}") from error
 
 
 def _plain(value: Json, depth: int) -> Json:
@@ -66,6 +81,18 @@ def _plain(value: Json, depth: int) -> Json:
     if isinstance(value, (list, tuple)):
         return [_plain(item, depth + 1) for item in value]
     return value
+
+
+def _require_shallow(text: str) -> None:
+    """Count nesting before the parser descends into it."""
+    depth = 0
+    for token in _TOKEN.finditer(text):
+        if (first := token[0][0]) in "[{":
+            depth += 1
+        elif first in "]}":
+            depth -= 1
+        if depth > MAX_DEPTH + 1:
+            raise FormatError(f"JSON nested deeper than {MAX_DEPTH} levels")
 
 
 def _number(digits: str) -> int | float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,14 +66,19 @@ class DeviceUpdate:
         """
         try:
             (length,) = struct.unpack_from("<Q", self.payload)
-            note = json.loads(self.payload[8 : 8 + length])["__metadata__"]["note"]
+            note = canonical.decode_any(self.payload[8 : 8 + length])["__metadata__"]["note"]
             metrics = canonical.decode(note.encode())
             if not all(type(value) in (int, float) for value in metrics.values()):
                 raise TypeError(f"expected numbers, got {metrics}")  # float("nan") would read a text as NaN
             # Canonical JSON writes 1.0 as 1: read all as float again.
             return {name: float(value) for name, value in metrics.items()}
         except (
-            FormatError, struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError
+            FormatError,
+            struct.error,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
         ) as error:
             raise BundleError(
                 f"update of device {self.device}: no metrics in its payload: {error}"
