@@ -60,7 +60,12 @@ class InProcessGrid(Grid):
         return self._run or Run.create_empty(self._run_id)
 
     def create_message(
-        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
     ) -> Message:
         """Create a message to a node."""
         identify_server(self._run_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -155,9 +155,7 @@ class StationTrainer:
         """
         self._catch_up(history)
         config = RoundConfig(round_number, self._seed, self._twin, self._station, base_digest, self._domain)
-        strategy = StationStrategy(
-            self._spec.build(len(self.roster)), self._aggregator, config, base, self._accounts
-        )
+        strategy = StationStrategy(self._spec.build(len(self.roster)), self._aggregator, config, base, self._accounts)
         result = strategy.start(self._grid, to_record(base), num_rounds=1, train_config=config.to_record())
         examples = sum(update.examples for update in strategy.updates)
         losses = [update.metrics()["train_loss"] * update.examples for update in strategy.updates]

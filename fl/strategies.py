@@ -125,7 +125,9 @@ def spec_of(rule: Rule, trusted: Sequence[str] = ()) -> StrategySpec:
     if prefix not in ("flwr", "python") or (prefix == "flwr" and ":" in name):
         raise StrategyError(f"unknown rule {rule}: expected {WEIGHTED_MEAN}, flwr/… or python/…")
     if rule.version != flwr.__version__:
-        raise StrategyError(f"rule {rule} was computed with Flower {rule.version}, here is {flwr.__version__}: replay with that")
+        raise StrategyError(
+            f"rule {rule} was computed with Flower {rule.version}, here is {flwr.__version__}: replay with that"
+        )
     return StrategySpec(name, rule.parameters)
 
 

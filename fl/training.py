@@ -64,9 +64,7 @@ def device_seed(seed: int, round_number: int, device: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def train(
-    network: nn.Module, task: Task, examples: Examples, *, seed: int, proximal_mu: float = 0.0
-) -> float:
+def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, proximal_mu: float = 0.0) -> float:
     """Train in place with SGD for the task's epochs.
 
     Args:

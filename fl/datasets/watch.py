@@ -104,7 +104,9 @@ def partition(split: str, devices: int, file: Path | None = None) -> tuple[Parti
     kind, _, left_out = split.partition(":")
     if kind == "loso" and left_out.isdecimal() and 1 <= int(left_out) <= SUBJECTS:
         return _leave_one_out(recorded, int(left_out), devices)
-    raise DataError(f"unknown split {split!r} of the watch data: expected temporal, or loso:K with K from 1 to {SUBJECTS}")
+    raise DataError(
+        f"unknown split {split!r} of the watch data: expected temporal, or loso:K with K from 1 to {SUBJECTS}"
+    )
 
 
 def _temporal(recorded: tuple[Recording, ...], subject: int) -> Partition:
@@ -121,7 +123,9 @@ def _temporal(recorded: tuple[Recording, ...], subject: int) -> Partition:
 def _leave_one_out(recorded: tuple[Recording, ...], left_out: int, devices: int) -> tuple[Partition, ...]:
     others = [subject for subject in range(1, SUBJECTS + 1) if subject != left_out]
     if devices > len(others):
-        raise DataError(f"split loso:{left_out} leaves {len(others)} subjects to train: expected that many devices, got {devices}")
+        raise DataError(
+            f"split loso:{left_out} leaves {len(others)} subjects to train: expected that many devices, got {devices}"
+        )
     test_x, test_y = _stack([(windows(r.samples), r.label) for r in recorded if r.subject == left_out])
     parts = []
     for index, subject in enumerate(others[:devices]):

@@ -1,0 +1,185 @@
+"""The whole line on this machine: a local chain, real sensor data, federated rounds, an audit, a forgery caught.
+
+Examples:
+    scripts/demo.py                     3 stations, 10 devices, 20 rounds
+    scripts/demo.py --rounds 5          a short one
+    scripts/demo.py --report out.html   where the report goes
+
+Starts its own chain on a free port and stops it at the end. Everything it makes is under .twinledger/demo, which
+is emptied first.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Annotated
+
+import typer
+
+from chain.accounts import HARDHAT_MNEMONIC, Account
+from chain.audit_report import AuditReport
+from chain.connection import Chain
+from chain.deployment import deploy_contracts
+from chain.hardhat_node import HardhatNode
+from scripts.audit import audit_twin, summary
+from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, command, err, out, run
+from scripts.federation_run import RoundResult
+from scripts.home import Home
+from scripts.report import ReportData, RoundRow, Tampering, render
+from scripts.rounds import announce, show_rounds
+from scripts.session import Network, RunSettings, Session, open_session
+from twins.archive import Archive
+from twins.manifest import TwinModelManifest
+from twins.store import DirectoryStore
+
+
+@command(__doc__)
+def main(
+    rounds: Annotated[int, typer.Option(help="Rounds.")] = 20,
+    stations: Annotated[int, typer.Option(help="Base stations.")] = 3,
+    devices: Annotated[int, typer.Option(help="Devices in all.")] = 10,
+    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="HTML report [HOME/demo/report.html].")] = None,
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Run the demo (see --help)."""
+    if rounds < 1:
+        raise BadInputError(f"--rounds: expected at least 1, got {rounds}")
+    place = Home(home / "demo")
+    shutil.rmtree(place.path, ignore_errors=True)
+    place.path.mkdir(parents=True)
+    timings: dict[str, float] = {}
+    with _timed(timings, "start the chain"):
+        node = HardhatNode.start(log=place.path / "chain.log")
+    try:
+        _run(
+            place,
+            node.url,
+            RunSettings(stations=stations, devices=devices, seed=seed),
+            rounds,
+            report,
+            timings,
+        )
+    finally:
+        node.stop()
+
+
+def _run(
+    place: Home, rpc: str, settings: RunSettings, rounds: int, report: Path | None, timings: dict[str, float]
+) -> None:
+    gas: dict[str, list[int]] = defaultdict(list)
+    with _timed(timings, "compile and deploy the contracts"):
+        deployment, receipts = deploy_contracts(Chain(rpc), Account.from_mnemonic(HARDHAT_MNEMONIC, 0))
+        deployment.save(place.deployment)
+        for name, receipt in receipts.items():
+            gas[f"deploy {name}"].append(receipt.gas_used)
+    with _timed(timings, "load the data and enrol everybody"):
+        network = Network.open(rpc, place.deployment)
+        keys = place.device_keys(settings.seed, settings.devices)
+        session = open_session(settings, network, place.store(), keys)
+        for name, sent in session.setup.items():
+            gas[name].extend(receipt.gas_used for receipt in sent)
+    err.print(announce(session, rounds))
+    with _timed(timings, f"{rounds} federated rounds"):
+        results = show_rounds(session, rounds)
+    for result in results:
+        for step in result.steps:
+            gas[step.action.value].append(step.receipt.gas_used)
+    with _timed(timings, "audit"):
+        audit = audit_twin(network, place.store(), settings.twin, (), err)
+    out.print(f"audit: {summary(audit)}")
+    with _timed(timings, "tamper and audit again"):
+        tampering = _tamper(place, network, session, results)
+    file = report or place.path / "report.html"
+    file.write_text(render(_report(settings, results, audit, tampering, gas, timings)))
+    out.print(f"head: round {audit.head.number} {audit.head.model}")
+    out.print(f"report: {file}")
+    if not audit.ok or not all(entry.findings for entry in tampering):
+        err.print("[red]the demo did not go as it must: see the audit above[/]")
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
+    clock = perf_counter()
+    yield
+    timings[step] = perf_counter() - clock
+    out.print(f"[dim]{timings[step]:6.1f} s[/]  {step}")
+
+
+def _tamper(place: Home, network: Network, session: Session, results: Sequence[RoundResult]) -> list[Tampering]:
+    """Flip one bit of a final model in a copy of the store, and let the audit find it."""
+    copy = place.path / "tampered"
+    shutil.copytree(place.store_path, copy)
+    store = DirectoryStore(copy)
+    victim = results[len(results) // 2]
+    ref = Archive(store).manifest(TwinModelManifest, victim.model).model
+    file = store.path_of(ref.cid)
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    audit = audit_twin(network, store, session.settings.twin, (), err)
+    shutil.rmtree(copy)
+    what = f"one bit of the model of round {victim.number} flipped in the store"
+    out.print(f"[bold]tampering[/]: {what}; audit: {summary(audit)}")
+    findings = [vars(finding) for finding in audit.all_findings()]
+    for finding in audit.all_findings():
+        out.print(f"  [red]{finding.check}[/] {finding.where}")
+    return [Tampering(what, findings)]
+
+
+def _report(
+    settings: RunSettings,
+    results: Sequence[RoundResult],
+    audit: AuditReport,
+    tampering: Sequence[Tampering],
+    gas: Mapping[str, Sequence[int]],
+    timings: Mapping[str, float],
+) -> ReportData:
+    rows = [
+        RoundRow(
+            number=result.number,
+            accuracy=result.evaluation.accuracy,
+            loss=result.evaluation.loss,
+            stations=result.stations,
+            devices=result.devices,
+            digest=result.model,
+            parent=result.parent,
+            gas=result.gas,
+            seconds=result.seconds,
+            phases=result.phases,
+        )
+        for result in results
+    ]
+    packages = ("flwr", "torch", "numpy", "web3", "safetensors")
+    return ReportData(
+        title=f"Twin {settings.twin}",
+        settings={
+            "data set": f"{settings.dataset}, split {settings.split}",
+            "strategy": settings.strategy,
+            "stations": str(settings.stations),
+            "devices": str(settings.devices),
+            "rounds": str(len(results)),
+            "seed": str(settings.seed),
+        },
+        rounds=rows,
+        audit=audit.to_json(),
+        tampering=tampering,
+        gas=gas,
+        timings=timings,
+        versions={
+            "python": platform.python_version(),
+            **{p: importlib.metadata.version(p) for p in packages},
+        },
+    )
+
+
+if __name__ == "__main__":
+    run(main)

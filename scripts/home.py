@@ -1,0 +1,109 @@
+"""Where a consortium's local state lies: devnet, deployment, artifacts, keys, and what audits remember.
+
+Everything is under one folder (``--home``, default ``.twinledger``), so deleting it forgets everything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from scripts.cli import BadInputError
+from twins.store import DirectoryStore
+from twins.types import Digest, TwinId, parse_digest
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one local consortium."""
+
+    path: Path
+
+    @property
+    def deployment(self) -> Path:
+        """Deployment file."""
+        return self.path / "deployment.json"
+
+    @property
+    def store_path(self) -> Path:
+        """The embedded artifact store's folder."""
+        return self.path / "artifacts"
+
+    def store(self) -> DirectoryStore:
+        """Open the embedded artifact store."""
+        return DirectoryStore(self.store_path)
+
+    def device_keys(self, seed: int, count: int) -> tuple[Path, ...]:
+        """Return the key files of the devnet's devices, making those that aren't there.
+
+        The keys are derived from the run's seed, so that a run can be repeated bit for bit: they are not secret.
+        Real devices bring their own (``--device-keys``).
+        """
+        folder = self.path / "keys" / f"seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files = []
+        for index in range(count):
+            file = folder / f"device-{index:04d}.key"
+            if not file.exists():
+                info = f"twinledger/devnet/device/{index}".encode()
+                key = HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
+                _write_private(file, key.hex())
+            files.append(file)
+        return tuple(files)
+
+    def remembered_head(self, twin: TwinId) -> Digest | None:
+        """Return the head that the last clean audit saw.
+
+        Raises:
+            BadInputError: the file was changed by hand.
+        """
+        file = self._memory(twin)
+        if not file.exists():
+            return None
+        try:
+            return parse_digest(json.loads(file.read_text())["head"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInputError(
+                f"{file}: expected what an audit wrote there, got {error}; delete it to forget"
+            ) from error
+
+    def remember_head(self, twin: TwinId, head: Digest) -> None:
+        """Keep the head of a clean audit: the next one must still find it (a rolled-back chain looks whole)."""
+        file = self._memory(twin)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps({"head": head}) + "\n")
+
+    def _memory(self, twin: TwinId) -> Path:
+        return self.path / "audits" / f"{twin}.json"
+
+
+def given_device_keys(folder: Path, count: int) -> tuple[Path, ...]:
+    """Return the first ``count`` key files (``*.key``, by name) of a folder.
+
+    Raises:
+        BadInputError: fewer than that.
+    """
+    files = tuple(sorted(folder.glob("*.key")))
+    if len(files) < count:
+        raise BadInputError(f"{folder}: expected {count} files *.key (one per device), got {len(files)}")
+    return files[:count]
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Replace a file's content all at once: a crash leaves the old one or the new one."""
+    temporary = file.with_name(file.name + ".part")
+    temporary.write_text(text)
+    temporary.replace(file)
+
+
+def _write_private(file: Path, text: str) -> None:
+    temporary = file.with_name(file.name + ".part")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
+        handle.write(text + "\n")
+    temporary.replace(file)

@@ -1,0 +1,265 @@
+"""A session: chain, store, keys and Flower put together for one twin.
+
+The only place where ``fl`` meets ``chain``: a `StationTrainer` becomes the follower's ``learn``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+
+from chain.accounts import HARDHAT_MNEMONIC, Account
+from chain.connection import Chain, Receipt
+from chain.deployment import Deployment, open_contracts
+from chain.enrolment import enrol_devices, enrol_genesis, enrol_stations, enrol_twin
+from chain.hardhat_node import CHAIN_ID
+from chain.round_ledger import RoundLedger
+from chain.station import StationFollower, Windows
+from chain.twin_registry import TwinRegistry
+from chain.values import RoundPolicy
+from fl.datasets import get
+from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
+from fl.strategies import StrategySpec
+from fl.training import initial_model
+from scripts.cli import BadInputError
+from twins.aggregation import WEIGHTED_MEAN, function_of
+from twins.archive import Archive
+from twins.contribution import SigningDomain
+from twins.manifest import TwinManifest
+from twins.model import TwinModel
+from twins.store import ArtifactStore
+from twins.types import Address, Digest, TwinId, twin_id
+from twins.updates import History, StationUpdate
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run is: everything that changes its result.
+
+    Attributes:
+        twin: name of the twin.
+        dataset: name in the registry, or ``module:attribute``.
+        split: of the data set.
+        stations: how many.
+        devices: how many in all.
+        strategy: Flower strategy of tier 1.
+        strategy_arguments: ``NAME=VALUE`` for its constructor.
+        seed: of the genesis model, of training and of the devnet's device keys.
+        windows: of the rounds.
+    """
+
+    twin: str = "watch"
+    dataset: str = "watch"
+    split: str = "temporal"
+    stations: int = 3
+    devices: int = 10
+    strategy: str = "FedAvg"
+    strategy_arguments: Sequence[str] = ()
+    seed: int = 0
+    windows: Windows = field(default_factory=Windows)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A deployed consortium as a client sees it."""
+
+    chain: Chain
+    registry: TwinRegistry
+    ledger: RoundLedger
+    since: int
+
+    @classmethod
+    def open(cls, rpc: str, deployment_file: Path) -> Network:
+        """Connect and hold the deployment file against the chain.
+
+        Raises:
+            ChainUnreachableError: no node.
+            DeploymentError, WrongChainError: the file is missing, damaged or of another chain.
+        """
+        deployment = Deployment.load(deployment_file)
+        chain = Chain(rpc)
+        registry, ledger = open_contracts(chain, deployment)
+        return cls(chain, registry, ledger, deployment.block)
+
+    @property
+    def domain(self) -> SigningDomain:
+        """Under which devices sign."""
+        return SigningDomain(self.chain.chain_id, self.ledger.address)
+
+
+@dataclass
+class Session:
+    """All stations of a run inside this process, following one twin.
+
+    Attributes:
+        settings: of the run.
+        network: the consortium.
+        trainers: by station.
+        followers: by station, in the order of their indices.
+        setup: receipts of what had to be set up, by operation.
+        seconds_training: spent in the devices' training so far.
+    """
+
+    settings: RunSettings
+    network: Network
+    trainers: Mapping[Address, StationTrainer]
+    followers: tuple[StationFollower, ...] = ()
+    setup: Mapping[str, Sequence[Receipt]] = field(default_factory=dict)
+    seconds_training: float = 0.0
+    _evaluations: dict[Digest, dict[Address, Evaluation]] = field(default_factory=dict)
+
+    @property
+    def twin(self) -> TwinId:
+        """Whose rounds these are."""
+        return twin_id(self.settings.twin)
+
+    def head_round(self) -> int:
+        """Return the round of the head."""
+        return self.network.ledger.head(self.twin).number
+
+    def head_model(self) -> tuple[int, Digest, TwinModel]:
+        """Return round, digest and weights of the head."""
+        head = self.network.ledger.head(self.twin)
+        return head.number, head.model, self.followers[0].base_model(head.model)
+
+    def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
+        """Test a model on all devices, each on its own test data."""
+        return Evaluation.total(self._evaluate(digest, model).values())
+
+    def _evaluate(self, digest: Digest, model: TwinModel) -> dict[Address, Evaluation]:
+        if digest not in self._evaluations:
+            by_station = {station: trainer.evaluate(model) for station, trainer in self.trainers.items()}
+            self._evaluations = {digest: by_station}  # only the newest: the next round starts from it
+        return self._evaluations[digest]
+
+    def learner(self, station: Address) -> Callable[[TwinModel, Digest, int, History], StationUpdate]:
+        """Return the station's ``learn``: train, and state how good the base was on its devices."""
+
+        def learn(base: TwinModel, digest: Digest, number: int, history: History) -> StationUpdate:
+            evaluation = self._evaluate(digest, base)[station]
+            clock = perf_counter()
+            update = self.trainers[station].learn(base, digest, number, history)
+            self.seconds_training += perf_counter() - clock
+            return replace(update, metrics={**update.metrics, "base": evaluation.to_json()})
+
+        return learn
+
+
+def open_session(
+    settings: RunSettings,
+    network: Network,
+    store: ArtifactStore,
+    device_keys: Sequence[Path],
+    notice: Callable[[str], None] = lambda text: None,
+) -> Session:
+    """Enrol what isn't enrolled yet, and put the stations together.
+
+    Everything that can be refused is refused before anything is sent.
+
+    Args:
+        settings: of the run.
+        network: the consortium.
+        store: for artifacts.
+        device_keys: key file of each device.
+        notice: told what each device has done.
+
+    Raises:
+        FlError: unknown data set or strategy, more stations than devices, unreadable keys.
+        RecordError: the chain has other stations, or the twin has other settings.
+        BadInputError: a chain whose keys this command doesn't have.
+    """
+    spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
+    dataset = get(settings.dataset)
+    dataset.load(settings.split, settings.devices)
+    genesis = initial_model(dataset.task, settings.seed)
+    manifest = TwinManifest(settings.twin, genesis.schema(), WEIGHTED_MEAN, _task(settings, spec))
+    accounts = station_accounts(network, settings.stations)
+    trainers = {
+        account.address: StationTrainer(
+            station=account.address,
+            twin=twin_id(settings.twin),
+            domain=network.domain,
+            dataset=dataset,
+            dataset_name=settings.dataset,
+            split=settings.split,
+            devices=settings.devices,
+            members=Membership(part, tuple(device_keys[index] for index in part)),
+            spec=spec,
+            seed=settings.seed,
+            progress=lambda node: notice(f"device {node - 1} of {settings.devices} has replied"),
+        )
+        for account, part in zip(accounts, deal(settings.devices, settings.stations), strict=True)
+    }
+    archive = Archive(store)
+    session = Session(settings, network, trainers)
+    session.setup = _enrol(session, archive, accounts, manifest, genesis)
+    session.followers = tuple(
+        StationFollower(
+            twin=session.twin,
+            manifest=manifest,
+            account=account,
+            roster=trainers[account.address].roster,
+            registry=network.registry,
+            ledger=network.ledger,
+            since=network.since,
+            archive=archive,
+            learn=session.learner(account.address),
+            merge=function_of(manifest.merge_rule),
+            windows=settings.windows,
+        )
+        for account in accounts
+    )
+    return session
+
+
+def station_accounts(network: Network, count: int) -> tuple[Account, ...]:
+    """Return the devnet's station accounts, Hardhat's 1 to ``count``.
+
+    Raises:
+        BadInputError: another chain: those keys are public.
+    """
+    if network.chain.chain_id != CHAIN_ID:
+        raise BadInputError(
+            f"expected a devnet (chain id {CHAIN_ID}), whose stations have public keys, got chain id "
+            f"{network.chain.chain_id}"
+        )
+    if not 1 <= count <= 64:
+        raise BadInputError(f"--stations: expected 1 to 64, got {count}")
+    return tuple(Account.from_mnemonic(HARDHAT_MNEMONIC, index) for index in range(1, count + 1))
+
+
+def _enrol(
+    session: Session,
+    archive: Archive,
+    accounts: Sequence[Account],
+    manifest: TwinManifest,
+    genesis: TwinModel,
+) -> dict[str, list[Receipt]]:
+    network, windows = session.network, session.settings.windows
+    registrar = owner = Account.from_mnemonic(HARDHAT_MNEMONIC, 0)
+    policy = RoundPolicy(windows.submit_for, windows.attest_for, windows.min_updates)
+    registry, ledger = network.registry, network.ledger
+    stations = [account.address for account in accounts]
+    # In this order: a twin that belongs to another run is refused before any station is admitted.
+    sent: dict[str, Sequence[Receipt | None]] = {
+        "register twin": [enrol_twin(registry, archive, owner, manifest, policy)],
+        "register station": enrol_stations(registry, registrar, stations),
+        "set roster": [enrol_devices(registry, a, session.trainers[a.address].roster) for a in accounts],
+        "genesis": [enrol_genesis(ledger, archive, owner, manifest, genesis, {"seed": session.settings.seed})],
+    }
+    return {name: [r for r in receipts if r is not None] for name, receipts in sent.items()}
+
+
+def _task(settings: RunSettings, spec: StrategySpec) -> dict[str, object]:
+    """Return what a twin's manifest says of its task: who continues the twin continues this."""
+    return {
+        "dataset": settings.dataset,
+        "split": settings.split,
+        "devices": settings.devices,
+        "stations": settings.stations,
+        "strategy": spec.name,
+        "strategy_arguments": dict(spec.arguments),
+        "seed": settings.seed,
+    }
