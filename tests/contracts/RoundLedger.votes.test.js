@@ -63,6 +63,16 @@ describe("RoundLedger: votes", () => {
     assert.equal(await c.votesFor(B), 0n);
   });
 
+  it("are refused a second time from a dissenter, for its own model and for the first", async () => {
+    await c.attest(0, 1, A);
+    await c.attest(1, 1, B);
+    for (const model of [A, B, C]) {
+      await refuses(c.attest(1, 1, model), c.ledger, "RoundLedgerAlreadyAttested", [c.twin, 1, address(1)]);
+    }
+    await refuses(c.attest(1, 1, B, B), c.ledger, "RoundLedgerAlreadyAttested", [c.twin, 1, address(1)]);
+    assert.deepEqual(await Promise.all([A, B, C].map((model) => c.votesFor(model))), [setOf(0), setOf(1), 0n]);
+  });
+
   it("cannot reach a quorum by one station voting often", async () => {
     await c.attest(0, 1, A);
     for (let move = 0; move < 3; move++) {

@@ -133,6 +133,8 @@ describe("RoundLedger: aborted rounds", () => {
     assert.deepEqual(await c.round(), { ...expired, status: Status.Aborted, minUpdates: 0 });
     assert.deepEqual(await c.head(), { number: 0, model: c.genesis });
     assert.equal(await c.ledger.read.modelOf([c.twin, 1]), ZERO);
+    assert.equal(await c.votesFor(digest("model B")), setOf(1));
+    for (const model of [A, ZERO]) assert.equal(await c.votesFor(model), 0n);
     await c.finish(2, A);
     assert.deepEqual(await c.head(), { number: 2, model: A });
   });
