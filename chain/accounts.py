@@ -49,9 +49,7 @@ class Account:
         try:
             return cls(EthAccount.from_key(key))
         except (ValueError, ValidationError):
-            raise ChainError(
-                f"not a private key: expected 32 bytes from 1 to n - 1, got {len(key)} bytes"
-            ) from None
+            raise ChainError(f"not a private key: expected 32 bytes from 1 to n - 1, got {len(key)} bytes") from None
 
     @classmethod
     def from_mnemonic(cls, mnemonic: str, index: int) -> Account:

@@ -3,14 +3,13 @@
 One compiler and one file of settings (``contracts/solc-settings.json``) for both, so that what is tested is
 what is deployed; a test compares the bytecodes byte for byte.
 
-``python -m chain.compiler`` writes the committed ABIs (``chain/abi``), ``--check`` only compares them.
+The ABIs are committed (``chain/abi``), so that only a deployment needs the compiler; ``scripts/abi.py`` renews them.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -133,9 +132,7 @@ class Compiler:
             "settings": {
                 **self.settings,
                 "remappings": list(REMAPPINGS),
-                "outputSelection": {
-                    "*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}
-                },
+                "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}},
             },
         }
         with tempfile.TemporaryDirectory(prefix="twinledger-solc-") as folder:
@@ -180,31 +177,4 @@ def abi_text(contract: CompiledContract) -> str:
 def stale_abis(compiled: Mapping[str, CompiledContract], directory: Path = ABI_DIRECTORY) -> list[Path]:
     """Return the committed ABIs that differ from what the sources compile to."""
     wanted = {directory / f"{name}.json": abi_text(contract) for name, contract in compiled.items()}
-    return [
-        path
-        for path, text in wanted.items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the ABIs (no arguments), or compare them (``--check``).
-
-    Returns:
-        0; 1 when ``--check`` found one that differs.
-    """
-    compiled = Compiler().compile()
-    stale = stale_abis(compiled)
-    if "--check" in arguments:
-        for path in stale:
-            print(f"{path}: differs from the contract; run python -m chain.compiler", file=sys.stderr)
-        return 1 if stale else 0
-    ABI_DIRECTORY.mkdir(exist_ok=True)
-    for name, contract in compiled.items():
-        (ABI_DIRECTORY / f"{name}.json").write_text(abi_text(contract), encoding="utf-8")
-    print(f"{len(stale)} of {len(compiled)} ABIs renewed")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    return [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]

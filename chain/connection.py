@@ -117,9 +117,7 @@ class Chain(JsonRpc):
             RpcError: refused even for one block.
         """
         last = self.block_number() if to_block is None else to_block
-        return sorted(
-            self._pages(address, topics, from_block, last), key=lambda log: (log.block, log.log_index)
-        )
+        return sorted(self._pages(address, topics, from_block, last), key=lambda log: (log.block, log.log_index))
 
     def _pages(self, address: Address, topics: Sequence[object], first: int, last: int) -> Iterator[Log]:
         page = _LARGEST_PAGE

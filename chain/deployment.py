@@ -58,13 +58,10 @@ class Deployment:
             value = json.loads(path.read_text(encoding="utf-8"))
             return cls._parse(value)
         except FileNotFoundError:
-            raise DeploymentError(
-                f"{path}: expected a deployment file, got no such file; deploy first"
-            ) from None
+            raise DeploymentError(f"{path}: expected a deployment file, got no such file; deploy first") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, FormatError) as error:
             raise DeploymentError(
-                f"{path}: expected a deployment file, got {type(error).__name__}: {error}; deploy anew, or "
-                f"restore it"
+                f"{path}: expected a deployment file, got {type(error).__name__}: {error}; deploy anew, or restore it"
             ) from error
 
     @classmethod
@@ -123,7 +120,7 @@ def deploy_contracts(
             raise DeploymentError(
                 f"ABI of {name}: expected {interface(name).digest} as committed, got "
                 f"{compiled[name].interface.digest} "
-                "from the sources; run python -m chain.compiler"
+                "from the sources; renew the ABIs with scripts/abi.py"
             )
     receipts: dict[str, Receipt] = {}
 
@@ -132,9 +129,7 @@ def deploy_contracts(
         receipts[name] = chain.deploy(admin, compiled[name].bytecode, arguments)
         created = receipts[name].contract_address
         if created is None:
-            raise DeploymentError(
-                f"{name}: expected an address in the receipt of {receipts[name].hash}, got none"
-            )
+            raise DeploymentError(f"{name}: expected an address in the receipt of {receipts[name].hash}, got none")
         return created
 
     registry = create("TwinRegistry", admin.address)
@@ -142,9 +137,7 @@ def deploy_contracts(
     block = receipts["TwinRegistry"].block
     block_hash = chain.block_hash(block)
     if block_hash is None:
-        raise DeploymentError(
-            f"block {block}: expected it on the chain, got nothing: it was reorganised; deploy anew"
-        )
+        raise DeploymentError(f"block {block}: expected it on the chain, got nothing: it was reorganised; deploy anew")
     deployment = Deployment(
         chain_id=chain.chain_id,
         block=block,
@@ -186,9 +179,7 @@ def open_contracts(chain: Chain, deployment: Deployment) -> tuple[TwinRegistry, 
         )
     for name, address in (("TwinRegistry", deployment.registry), ("RoundLedger", deployment.ledger)):
         if not chain.code(address):
-            raise DeploymentError(
-                f"{name} at {address}: expected a contract, got an address without code; deploy anew"
-            )
+            raise DeploymentError(f"{name} at {address}: expected a contract, got an address without code; deploy anew")
     registry = TwinRegistry(chain, deployment.registry)
     ledger = RoundLedger(chain, deployment.ledger)
     believed = ledger.registry_address()

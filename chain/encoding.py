@@ -47,9 +47,7 @@ def canonical_type(item: Mapping[str, Any]) -> str:
     """Return the type of an ABI input or output with its tuples spelled out."""
     kind = str(item["type"])
     if kind.startswith("tuple"):
-        return (
-            "(" + ",".join(canonical_type(part) for part in item["components"]) + ")" + kind[len("tuple") :]
-        )
+        return "(" + ",".join(canonical_type(part) for part in item["components"]) + ")" + kind[len("tuple") :]
     return kind
 
 
@@ -194,15 +192,12 @@ class EventAbi:
             EncodingError: the log isn't of this event.
         """
         if len(topics) != 1 + len(self.topics.items) or topics[0] != self.topic:
-            raise EncodingError(
-                f"event {self.name}: expected its {len(self.topics.items)} topics, got another log"
-            )
+            raise EncodingError(f"event {self.name}: expected its {len(self.topics.items)} topics, got another log")
         # Topics of value types are 32-byte words, exactly as in data.
         fixed = iter(self.topics.decode(b"".join(topics[1:]), self.name))
         others = iter(self.data.decode(data, self.name))
         return {
-            name: next(fixed if indexed else others)
-            for name, indexed in zip(self.names, self.indexed, strict=True)
+            name: next(fixed if indexed else others) for name, indexed in zip(self.names, self.indexed, strict=True)
         }
 
 
@@ -232,9 +227,7 @@ class Interface:
             name=name,
             abi=tuple(abi),
             functions={
-                item["name"]: Function(
-                    item["name"], Tuple(tuple(item["inputs"])), Tuple(tuple(item["outputs"]))
-                )
+                item["name"]: Function(item["name"], Tuple(tuple(item["inputs"])), Tuple(tuple(item["outputs"])))
                 for item in abi
                 if item["type"] == "function"
             },

@@ -192,7 +192,5 @@ def decode_events(logs: Iterable[Log], kinds: Iterable[type[Event]]) -> list[Eve
             values = abi.decode(log.topics, log.data)
             if kind is TwinRegistered:
                 values["policy"] = RoundPolicy(*values["policy"])
-            events.append(
-                kind(block=log.block, log_index=log.log_index, transaction=log.transaction, **values)
-            )
+            events.append(kind(block=log.block, log_index=log.log_index, transaction=log.transaction, **values))
     return events

@@ -79,8 +79,7 @@ class HardhatNode:
         """
         if not detached and threading.current_thread() is not threading.main_thread():
             raise DevnetError(
-                "attached node: expected a start from the main thread, got another; the node would die with "
-                "that thread"
+                "attached node: expected a start from the main thread, got another; the node would die with that thread"
             )
         try:
             command = [
@@ -98,12 +97,7 @@ class HardhatNode:
             except BaseException as error:
                 started.stop()
                 # Another program can take a free port between our look and the node's bind.
-                if (
-                    port == 0
-                    and attempt < 2
-                    and isinstance(error, DevnetError)
-                    and "EADDRINUSE" in str(error)
-                ):
+                if port == 0 and attempt < 2 and isinstance(error, DevnetError) and "EADDRINUSE" in str(error):
                     continue
                 raise
             return started
@@ -187,9 +181,7 @@ def require_free(port: int) -> None:
     if not 1 <= port <= 65535:
         raise DevnetError(f"port: expected 1 to 65535, got {port}")
     with socket.socket() as probe:
-        probe.setsockopt(
-            socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
-        )  # as Node.js does: TIME_WAIT is no obstacle
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as Node.js does: TIME_WAIT is no obstacle
         try:
             probe.bind((HOST, port))
             return
@@ -203,9 +195,7 @@ def require_free(port: int) -> None:
         user = f"a chain with id {Chain(f'http://{HOST}:{port}', timeout=2.0).chain_id}"
     except ChainError:
         user = "another program"
-    raise DevnetError(
-        f"port {port}: expected it free, got it in use by {user}; stop that, or choose another port"
-    )
+    raise DevnetError(f"port {port}: expected it free, got it in use by {user}; stop that, or choose another port")
 
 
 def tail(log: Path, lines: int = 15) -> str:
@@ -232,9 +222,7 @@ def _die_with_parent() -> Callable[[], None] | None:
     """
     if not sys.platform.startswith("linux"):
         return None
-    prctl = ctypes.CDLL(
-        None, use_errno=True
-    ).prctl  # looked up before the fork: afterwards only system calls are safe
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # looked up before the fork: afterwards only system calls are safe
     parent = os.getpid()
 
     def tie() -> None:

@@ -56,9 +56,7 @@ class JsonRpc:
             ContractRevertError: a contract refused.
             RpcError: the node did.
         """
-        return self._result(
-            method, self._post(lambda: self._provider.make_request(RPCEndpoint(method), list(params)))
-        )
+        return self._result(method, self._post(lambda: self._provider.make_request(RPCEndpoint(method), list(params))))
 
     def batch(self, requests_: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
         """Ask the node several things in one round trip; answers in the same order.

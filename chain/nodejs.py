@@ -28,9 +28,7 @@ def find_node() -> Path:
     for candidate in candidates:
         if os.access(candidate, os.X_OK):
             return candidate
-    raise CompilerError(
-        f"Node.js: expected it at {' or '.join(map(str, candidates))}, got nothing; run make setup"
-    )
+    raise CompilerError(f"Node.js: expected it at {' or '.join(map(str, candidates))}, got nothing; run make setup")
 
 
 def node_package(name: str, project: Path = PROJECT) -> Path:

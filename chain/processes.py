@@ -42,9 +42,7 @@ class ProcessIdentity:
             ["ps", "-o", "state=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
         )
         state, _, started = listed.stdout.strip().partition(" ")
-        return (
-            None if listed.returncode or not started or state.startswith("Z") else cls(pid, started.strip())
-        )
+        return None if listed.returncode or not started or state.startswith("Z") else cls(pid, started.strip())
 
     @property
     def alive(self) -> bool:
@@ -65,9 +63,7 @@ class ProcessIdentity:
             except ProcessLookupError:
                 return
             except PermissionError as error:
-                raise DevnetError(
-                    f"process {self.pid}: expected to be allowed to end it, got {error}"
-                ) from error
+                raise DevnetError(f"process {self.pid}: expected to be allowed to end it, got {error}") from error
             if self._gone_within(grace):
                 return
         raise DevnetError(f"process {self.pid}: expected it to end on SIGKILL, got a process that lives on")

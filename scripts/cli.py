@@ -107,11 +107,7 @@ def execute(target: typer.Typer | Callable[..., Any], arguments: Sequence[str] |
         result = typer.main.get_command(app).main(arguments, standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except click.ClickException as error:
-        where = (
-            f" (see {error.ctx.command_path} --help)"
-            if isinstance(error, click.UsageError) and error.ctx
-            else ""
-        )
+        where = f" (see {error.ctx.command_path} --help)" if isinstance(error, click.UsageError) and error.ctx else ""
         err.print(Text.assemble(("error: ", "bold red"), (error.format_message() + where, "red")))
         return FAILED
     except (click.Abort, KeyboardInterrupt):
@@ -135,6 +131,4 @@ def run(target: typer.Typer | Callable[..., Any]) -> NoReturn:
 
 
 def _expected(error: Exception) -> bool:
-    return isinstance(error, OSError) or any(
-        kind.__module__.startswith(_OUR_ERRORS) for kind in type(error).__mro__
-    )
+    return isinstance(error, OSError) or any(kind.__module__.startswith(_OUR_ERRORS) for kind in type(error).__mro__)

@@ -44,12 +44,8 @@ MAX_STATIONS = 64
 
 @command(__doc__)
 def main(
-    stations: Annotated[
-        int, typer.Option(help="Admit Hardhat's accounts 1 to N.", min=0, max=MAX_STATIONS)
-    ] = 0,
-    admin_key: Annotated[
-        Path | None, typer.Option(help="File with the administrator's private key (hex).")
-    ] = None,
+    stations: Annotated[int, typer.Option(help="Admit Hardhat's accounts 1 to N.", min=0, max=MAX_STATIONS)] = 0,
+    admin_key: Annotated[Path | None, typer.Option(help="File with the administrator's private key (hex).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Deploy anew.")] = False,
     rpc: RpcOption = None,
     home: HomeOption = DEFAULT_HOME,
@@ -101,9 +97,7 @@ def administrator(chain: Chain, key_file: Path | None) -> Account:
     """
     if key_file is not None:
         try:
-            return Account.from_key(
-                bytes.fromhex(key_file.read_text(encoding="utf-8").strip().removeprefix("0x"))
-            )
+            return Account.from_key(bytes.fromhex(key_file.read_text(encoding="utf-8").strip().removeprefix("0x")))
         except (OSError, ValueError) as error:
             # The cause may quote the file's content, which must not end on a terminal.
             raise BadInputError(
@@ -157,10 +151,7 @@ def _table(deployment: Deployment, registry: TwinRegistry, receipts: Mapping[str
     rows = [
         ("TwinRegistry", "TwinRegistry", deployment.registry),
         ("RoundLedger", "RoundLedger", deployment.ledger),
-        *(
-            (f"station {index}", f"station {address}", address)
-            for index, address in enumerate(registry.stations())
-        ),
+        *((f"station {index}", f"station {address}", address) for index, address in enumerate(registry.stations())),
     ]
     for what, key, address in rows:
         table.add_row(what, address, f"{receipts[key].gas_used:,}" if key in receipts else "")

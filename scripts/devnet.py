@@ -49,8 +49,7 @@ def up(
         print_json(_describe(state, block) | {"fresh": fresh})
     else:
         out.print(
-            f"[green]up[/]: {state.url}, chain id {state.chain_id}, block {block}, process {state.pid}, log "
-            f"{state.log}"
+            f"[green]up[/]: {state.url}, chain id {state.chain_id}, block {block}, process {state.pid}, log {state.log}"
             if fresh
             else f"already up: {state.url}, chain id {state.chain_id}, block {block}, process {state.pid}"
         )
@@ -65,8 +64,7 @@ def status(home: HomeOption = DEFAULT_HOME, json_output: JsonOption = False) -> 
             print_json({"running": False})
         else:
             out.print(
-                f"not running in {home}"
-                + ("" if state is None else f": process {state.pid} is gone, see {state.log}")
+                f"not running in {home}" + ("" if state is None else f": process {state.pid} is gone, see {state.log}")
             )
         raise typer.Exit(1)
     block = _answer(state)
@@ -74,8 +72,7 @@ def status(home: HomeOption = DEFAULT_HOME, json_output: JsonOption = False) -> 
         print_json(_describe(state, block))
     else:
         out.print(
-            f"[green]up[/]: {state.url}, chain id {state.chain_id}, block {block}, process {state.pid}, log "
-            f"{state.log}"
+            f"[green]up[/]: {state.url}, chain id {state.chain_id}, block {block}, process {state.pid}, log {state.log}"
         )
 
 
@@ -125,8 +122,7 @@ def _answer(state: DevnetState) -> int:
         return Chain(state.url, timeout=5.0).block_number()
     except ChainError as error:
         raise DevnetError(
-            f"process {state.pid} runs, but: {error} See {state.log}; scripts/devnet.py down, then up, "
-            f"starts it anew"
+            f"process {state.pid} runs, but: {error} See {state.log}; scripts/devnet.py down, then up, starts it anew"
         ) from error
 
 

@@ -82,7 +82,5 @@ def rpc_url(given: str | None, home: Path) -> str:
         return given
     state = DevnetState.load(home)
     if state is None or not state.alive:
-        raise BadInputError(
-            f"no devnet is running in {home}: start it with scripts/devnet.py up, or give --rpc URL"
-        )
+        raise BadInputError(f"no devnet is running in {home}: start it with scripts/devnet.py up, or give --rpc URL")
     return state.url

@@ -98,6 +98,4 @@ class TransactionFailedError(TransactionError):
 
     def __init__(self, transaction: str, block: int) -> None:
         """Name the transaction and its block."""
-        super().__init__(
-            transaction, f"reverted in block {block}, and a replay on the state around it does not"
-        )
+        super().__init__(transaction, f"reverted in block {block}, and a replay on the state around it does not")

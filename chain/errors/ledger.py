@@ -62,9 +62,7 @@ class RoundLedgerUnexpectedRound(
 
 
 @dataclass(eq=False)
-class RoundLedgerRoundOpen(
-    RoundLedgerError, types="bytes32,uint32", says="round {round} of twin {twin} is still open"
-):
+class RoundLedgerRoundOpen(RoundLedgerError, types="bytes32,uint32", says="round {round} of twin {twin} is still open"):
     """One open round per twin."""
 
     twin: TwinId
@@ -92,8 +90,7 @@ class RoundLedgerUnexpectedStatus(
 class RoundLedgerWindowTooShort(
     RoundLedgerError,
     types="bytes32,uint24,uint24",
-    says="twin {twin}: expected windows of at least {min_submit_for} s for updates and {min_attest_for} s "
-    "for votes",
+    says="twin {twin}: expected windows of at least {min_submit_for} s for updates and {min_attest_for} s for votes",
 ):
     """Windows so short that others could not take part."""
 
@@ -120,8 +117,7 @@ class RoundLedgerBadMinUpdates(
 class RoundLedgerNotElector(
     RoundLedgerError,
     types="bytes32,uint32,address",
-    says="station {station} is not of the electorate of round {round} of twin {twin}: "
-    "it was registered later",
+    says="station {station} is not of the electorate of round {round} of twin {twin}: it was registered later",
 ):
     """A station that was added in mid-round has no vote."""
 
@@ -174,8 +170,7 @@ class RoundLedgerAlreadyAttested(
 class RoundLedgerUnexpectedVote(
     RoundLedgerError,
     types="bytes32,uint32,address,bytes32",
-    says="round {round} of twin {twin}: station {station} does not vote for {replaced} now, "
-    "so it can't move that vote",
+    says="round {round} of twin {twin}: station {station} does not vote for {replaced} now, so it can't move that vote",
 ):
     """``replaced`` is not the station's present vote."""
 

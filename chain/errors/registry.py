@@ -20,27 +20,21 @@ class TwinRegistryZeroValue(TwinRegistryError, types="", says="an argument that 
 
 
 @dataclass(eq=False)
-class TwinRegistryAlreadyRegistered(
-    TwinRegistryError, types="address", says="station {station} is registered already"
-):
+class TwinRegistryAlreadyRegistered(TwinRegistryError, types="address", says="station {station} is registered already"):
     """Registered twice."""
 
     station: Address
 
 
 @dataclass(eq=False)
-class TwinRegistryUnknownStation(
-    TwinRegistryError, types="address", says="account {account} is no registered station"
-):
+class TwinRegistryUnknownStation(TwinRegistryError, types="address", says="account {account} is no registered station"):
     """An outsider."""
 
     account: Address
 
 
 @dataclass(eq=False)
-class TwinRegistryFull(
-    TwinRegistryError, types="uint8", says="the registry holds its maximum of {maximum} stations"
-):
+class TwinRegistryFull(TwinRegistryError, types="uint8", says="the registry holds its maximum of {maximum} stations"):
     """Every set of stations is one 64-bit word."""
 
     maximum: int

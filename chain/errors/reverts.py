@@ -25,9 +25,7 @@ class ContractRevertError(ChainError):
     says: ClassVar[str] = "the contract refused"
     selector: bytes = b""
 
-    def __init_subclass__(
-        cls, types: str | None = None, says: str = "", name: str = "", **options: Any
-    ) -> None:
+    def __init_subclass__(cls, types: str | None = None, says: str = "", name: str = "", **options: Any) -> None:
         """Compute the selector of the Solidity error, and list the class under it."""
         super().__init_subclass__(**options)
         if types is None:
@@ -84,9 +82,7 @@ class UnknownRevertError(ContractRevertError):
 
 
 @dataclass(eq=False)
-class RevertReasonError(
-    ContractRevertError, types="string", name="Error", says="the contract refused: {reason}"
-):
+class RevertReasonError(ContractRevertError, types="string", name="Error", says="the contract refused: {reason}"):
     """``revert("reason")``."""
 
     reason: str
