@@ -69,8 +69,8 @@ describe("gas: rounds of three stations", () => {
 
 describe("gas: rounds of more stations", () => {
   for (const [stations, bound] of [
-    [7, 731_000],
-    [21, 1_930_000],
+    [7, 610_000],
+    [21, 1_640_000],
   ]) {
     it(`keeps a steady round of ${stations} stations within its bound`, async () => {
       const c = await Consortium.create(stations);
