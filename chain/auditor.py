@@ -70,7 +70,8 @@ class Auditor:
         lineage = Lineage.read(twin, self.registry, self.ledger, self.since)
         walk = _Walk(self, lineage)
         findings = [*lineage.check(), *_missing(expected, lineage), *walk.read_twin()]
-        rounds, uncounted = [walk.genesis()], []
+        rounds: list[RoundAudit] = [walk.genesis()]
+        uncounted: list[StationAudit] = []
         finals = {final.round: final for final in lineage.finals}
         numbers = sorted({*finals, *(update.round for update in lineage.updates)})
         progress(1, len(numbers) + 1)
@@ -211,9 +212,7 @@ class _Walk:
             self.base = (digest, archive.model(archive.manifest(TwinModelManifest, digest).model))
         return self.base[1]
 
-    def _model_manifest(
-        self, digest: Digest, where: str, findings: list[Finding]
-    ) -> TwinModelManifest | None:
+    def _model_manifest(self, digest: Digest, where: str, findings: list[Finding]) -> TwinModelManifest | None:
         try:
             return self.auditor.archive.manifest(TwinModelManifest, digest)
         except TwinsError as error:

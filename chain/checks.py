@@ -39,9 +39,7 @@ class Finding:
         return f"{self.check} [{self.where}]: expected {self.expected}, got {self.got}"
 
 
-def compare(
-    check: str, where: str, expected: Mapping[str, object], got: Mapping[str, object]
-) -> Iterator[Finding]:
+def compare(check: str, where: str, expected: Mapping[str, object], got: Mapping[str, object]) -> Iterator[Finding]:
     """Yield a finding for every key whose values differ."""
     for key, value in expected.items():
         if got[key] != value:

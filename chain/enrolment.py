@@ -12,7 +12,8 @@ from chain.accounts import Account
 from chain.connection import Receipt
 from chain.errors import RecordError, TwinRegistryUnknownTwin
 from chain.round_ledger import RoundLedger
-from chain.twin_registry import RoundPolicy, TwinRegistry
+from chain.twin_registry import TwinRegistry
+from chain.values import RoundPolicy
 from twins.archive import Archive
 from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest
 from twins.model import TwinModel
@@ -92,21 +93,19 @@ def enrol_genesis(
     if recorded == genesis.digest:
         return None
     if recorded != ZERO_DIGEST:
-        raise RecordError(
-            f"genesis of {manifest.name}: expected {genesis.digest}, got {recorded} on the chain"
-        )
+        raise RecordError(f"genesis of {manifest.name}: expected {genesis.digest}, got {recorded} on the chain")
     archive.put(model.to_bytes())
     return ledger.genesis(owner, twin, archive.put_manifest(genesis))
 
 
 def _twin_differs(archive: Archive, recorded: Digest, manifest: TwinManifest) -> str:
-    text = f"twin {manifest.name} is registered with manifest {recorded}, this run would continue {manifest.digest}"
-    existing = archive.manifest(TwinManifest, recorded)
-    tasks = (existing.task, manifest.task)
-    keys = sorted(set(tasks[0]) | set(tasks[1]))
+    there, here = archive.manifest(TwinManifest, recorded).task, manifest.task
     different = [
-        f"{k}: {tasks[0].get(k)!r} there, {tasks[1].get(k)!r} here"
-        for k in keys
-        if tasks[0].get(k) != tasks[1].get(k)
+        f"{key}: {there.get(key)!r} there, {here.get(key)!r} here"
+        for key in sorted({*there, *here})
+        if there.get(key) != here.get(key)
     ]
-    return f"{text} ({'; '.join(different) or 'another schema or rule'}); run with the twin's settings or name another twin"
+    return (
+        f"twin {manifest.name} is registered with manifest {recorded}, this run would continue {manifest.digest} "
+        f"({'; '.join(different) or 'another schema or rule'}); run with the twin's settings or name another twin"
+    )

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chain.checks import Finding
-from chain.events import Genesis, RoundFinal, RosterSet, UpdateSubmitted
-from chain.round_ledger import Head, RoundLedger
-from chain.twin_registry import TwinRecord, TwinRegistry
+from chain.events import Genesis, RosterSet, RoundFinal, UpdateSubmitted
+from chain.round_ledger import RoundLedger
+from chain.twin_registry import TwinRegistry
+from chain.values import Head, TwinRecord
 from twins.types import ZERO_DIGEST, Address, Digest, TwinId
 
 
@@ -73,9 +74,7 @@ class Lineage:
             updates=tuple(event for event in events if isinstance(event, UpdateSubmitted)),
             rosters=tuple(event for event in registry.events(since, block) if isinstance(event, RosterSet)),
             stations=registry.stations(block),
-            models={
-                number: ledger.model_of(twin, number, block) for number in (0, *(f.round for f in finals))
-            },
+            models={number: ledger.model_of(twin, number, block) for number in (0, *(f.round for f in finals))},
         )
 
     def accepted(self, final: RoundFinal) -> dict[Address, UpdateSubmitted]:
@@ -83,9 +82,7 @@ class Lineage:
         return {
             update.station: update
             for update in self.updates
-            if update.round == final.round
-            and not update.late
-            and update.station in self.members(final.accepted)
+            if update.round == final.round and not update.late and update.station in self.members(final.accepted)
         }
 
     def members(self, bits: int) -> tuple[Address, ...]:

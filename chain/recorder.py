@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from chain.accounts import Account
 from chain.connection import Receipt
-from chain.round_ledger import RoundLedger, Update
+from chain.round_ledger import RoundLedger
+from chain.values import Update
 from twins.archive import Archive
 from twins.manifest import StationUpdateManifest, TwinModelManifest
 from twins.model import TwinModel

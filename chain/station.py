@@ -18,8 +18,9 @@ from chain.errors import RecordError
 from chain.events import UpdateSubmitted
 from chain.evidence import Evidence, gather
 from chain.recorder import Recorder
-from chain.round_ledger import RoundLedger, RoundState, RoundStatus
+from chain.round_ledger import RoundLedger
 from chain.twin_registry import TwinRegistry
+from chain.values import RoundState, RoundStatus
 from twins.aggregation import Merge, Rule
 from twins.archive import Archive
 from twins.contribution import SigningDomain
@@ -158,9 +159,7 @@ class StationFollower:
         merged = self.merge([(e.model, e.recorded.examples) for e in evidence if e.model is not None])
         merged.require_schema(self.manifest.model_schema, "merged model")
         accepted = [e.recorded for e in evidence]
-        manifest = merged_manifest(
-            self.twin, self.manifest.merge_rule, state.number, head.model, accepted, merged
-        )
+        manifest = merged_manifest(self.twin, self.manifest.merge_rule, state.number, head.model, accepted, merged)
         digest, receipt = self.recorder.record_model(manifest, merged)
         return Step(Action.ATTESTED, state.number, receipt, digest)
 
@@ -171,9 +170,7 @@ class StationFollower:
         not become part of a final model.
         """
         gathered = []
-        for recorded in sorted(
-            self._recorded(number=state.number), key=lambda update: device_order(update.station)
-        ):
+        for recorded in sorted(self._recorded(number=state.number), key=lambda update: device_order(update.station)):
             roster_root = self.registry.station_of(recorded.station, recorded.block).roster_root
             evidence = gather(recorded, self.archive, self.manifest.model_schema, roster_root, self.domain)
             if evidence.findings:
@@ -184,12 +181,8 @@ class StationFollower:
             gathered.append(evidence)
         return gathered
 
-    def _recorded(
-        self, *, number: int | None = None, station: Address | None = None
-    ) -> list[UpdateSubmitted]:
-        events = self.ledger.events(
-            self.twin, self.since, kinds=(UpdateSubmitted,), number=number, station=station
-        )
+    def _recorded(self, *, number: int | None = None, station: Address | None = None) -> list[UpdateSubmitted]:
+        events = self.ledger.events(self.twin, self.since, kinds=(UpdateSubmitted,), number=number, station=station)
         return [event for event in events if isinstance(event, UpdateSubmitted) and not event.late]
 
     @property
@@ -226,9 +219,7 @@ class _RecordedHistory:
         for event in self.events:
             manifest = archive.manifest(StationUpdateManifest, event.update)
             base = self.follower.base_model(event.base)
-            yield RecordedRound(
-                event.round, base, decode_bundle(archive.artifact(manifest.bundle)), manifest.rule
-            )
+            yield RecordedRound(event.round, base, decode_bundle(archive.artifact(manifest.bundle)), manifest.rule)
 
 
 def merged_manifest(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
@@ -28,5 +30,5 @@ def fork(content: RecordDict) -> RecordDict:
     """
     forked = RecordDict()
     for name, record in content.items():
-        forked[name] = type(record)(dict(record)) if isinstance(record, (ConfigRecord, MetricRecord)) else record.copy()
+        forked[name] = copy.deepcopy(record) if isinstance(record, ConfigRecord | MetricRecord) else record.copy()
     return forked

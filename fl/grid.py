@@ -15,7 +15,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from fl._flower_private import identify_server, set_message_id
+from fl._flower_private import identify_server, set_message_id, with_content
 from fl.arrays import fork
 
 Progress = Callable[[int], None]
@@ -110,7 +110,7 @@ class InProcessGrid(Grid):
         context = self._contexts.get(node)
         if context is None:
             return Message(Error(ErrorCode.NODE_UNAVAILABLE, f"no node {node} in this grid"), reply_to=message)
-        request = Message(content=fork(message.content), metadata=message.metadata)
+        request = with_content(message, fork(message.content))
         try:
             reply = self._app(request, context)
         except Exception as error:  # as a SuperNode does: whatever a ClientApp raises is its reply

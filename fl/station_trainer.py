@@ -130,7 +130,7 @@ class StationTrainer:
         """
         self._station, self._twin, self._domain = station, twin, domain
         self._dataset, self._split, self._spec, self._seed = dataset, split, spec, seed
-        nodes = {
+        nodes: dict[int, dict[str, str | int | float | bool]] = {
             FIRST_NODE + partition: {
                 "dataset": dataset_name,
                 "split": split,

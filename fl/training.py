@@ -86,13 +86,13 @@ def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, prox
     total = 0.0
     for _ in range(task.epochs):
         total = 0.0
-        for batch in torch.randperm(len(examples), generator=generator).split(task.batch):
+        for batch in torch.split(torch.randperm(len(examples), generator=generator), task.batch):
             optimiser.zero_grad(set_to_none=True)
             loss = functional.cross_entropy(network(examples.x[batch]), examples.y[batch])
             total += float(loss.detach()) * len(batch)
             for parameter, start in zip(parameters, base, strict=False):
                 loss = loss + proximal_mu / 2 * (parameter - start).square().sum()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
     return total / len(examples)
 

@@ -115,9 +115,7 @@ def _parent(children: list[_Node]) -> _Node:
     A lone last child is wrapped too: in the balanced layout every leaf has the same depth.
     """
     links = b"".join(
-        _field(
-            2, _field(1, bytes([1, c.codec]) + _SHA2_256 + c.hash) + _field(2, b"") + _number(3, c.total_size)
-        )
+        _field(2, _field(1, bytes([1, c.codec]) + _SHA2_256 + c.hash) + _field(2, b"") + _number(3, c.total_size))
         for c in children
     )
     file_size = sum(c.file_size for c in children)

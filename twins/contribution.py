@@ -12,8 +12,8 @@ from functools import cached_property, lru_cache
 from eth_abi.abi import encode as abi_encode
 from eth_keys.datatypes import PrivateKey, Signature
 from eth_keys.exceptions import BadSignature
-from eth_utils.exceptions import ValidationError
 from eth_utils.crypto import keccak
+from eth_utils.exceptions import ValidationError
 
 from twins.errors import SignatureError
 from twins.types import Address, Digest, TwinId, address_of_bytes, digest_bytes
@@ -21,9 +21,7 @@ from twins.types import Address, Digest, TwinId, address_of_bytes, digest_bytes
 DOMAIN_NAME = "Twinledger"
 DOMAIN_VERSION = "1"
 
-_DOMAIN_TYPE = keccak(
-    text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
-)
+_DOMAIN_TYPE = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _CONTRIBUTION_TYPE = keccak(
     text="Contribution(bytes32 twin,uint64 round,address station,bytes32 base,bytes32 digest,uint64 examples)"
 )
@@ -105,7 +103,8 @@ class Contribution:
             65 bytes ``r ‖ s ‖ v`` with v 27 or 28, as Solidity's ``ECDSA.recover`` reads them.
         """
         signature = _key(private_key).sign_msg_hash(self.signing_hash(domain))
-        return signature.r.to_bytes(32, "big") + signature.s.to_bytes(32, "big") + bytes([27 + signature.v])
+        r, s = int(signature.r), int(signature.s)
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + signature.v])
 
     def signer(self, domain: SigningDomain, signature: bytes) -> Address:
         """Return the account that signed.
@@ -115,14 +114,10 @@ class Contribution:
                 signature of the same statement would give one contribution two leaves (EIP-2).
         """
         if len(signature) != 65 or signature[64] not in (27, 28):
-            raise SignatureError(
-                f"expected 65 bytes ending in 27 or 28, got {len(signature)}: 0x{signature.hex()}"
-            )
+            raise SignatureError(f"expected 65 bytes ending in 27 or 28, got {len(signature)}: 0x{signature.hex()}")
         r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
         if s > _HALF_ORDER:
-            raise SignatureError(
-                "expected s in the lower half of the order (EIP-2), got the malleated signature"
-            )
+            raise SignatureError("expected s in the lower half of the order (EIP-2), got the malleated signature")
         try:
             public = Signature(vrs=(signature[64] - 27, r, s)).recover_public_key_from_msg_hash(
                 self.signing_hash(domain)

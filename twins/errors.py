@@ -89,9 +89,7 @@ class NonFiniteError(TwinsError):
 
     def __init__(self, what: str, tensor: str, count: int) -> None:
         """Name the model, the first tensor concerned and how many of its values are not finite."""
-        super().__init__(
-            f"{what}: expected finite weights, got {count} NaN or infinite values in tensor {tensor!r}"
-        )
+        super().__init__(f"{what}: expected finite weights, got {count} NaN or infinite values in tensor {tensor!r}")
         self.what = what
         self.tensor = tensor
 

@@ -83,9 +83,7 @@ class Manifest:
                 raise ManifestError(f"expected a {cls.KIND} manifest, got {type(body).__name__}")
             kind, schema = body.pop("kind", None), body.pop("schema", None)
             if (kind, schema) != (cls.KIND, SCHEMA):
-                raise ManifestError(
-                    f"expected a {cls.KIND} manifest of schema {SCHEMA}, got {kind} of {schema}"
-                )
+                raise ManifestError(f"expected a {cls.KIND} manifest of schema {SCHEMA}, got {kind} of {schema}")
             return _build(cls, body, cls.KIND)
         except FormatError as error:
             if isinstance(error, ManifestError):
@@ -184,7 +182,7 @@ _PARSERS: dict[str, Any] = {
     "Digest": parse_digest,
     "Digest | None": lambda v: None if v is None else parse_digest(v),
     "Address": parse_address,
-    "Cid": lambda v: parse_cid(v) and v,
+    "Cid": lambda v: _cid(v),
     "str": lambda v: _typed(v, str),
     "int": lambda v: _natural(v),
     "Mapping[str, Json]": lambda v: _typed(v, dict),
@@ -213,6 +211,12 @@ def _typed(value: Json, kind: type) -> Json:
     if type(value) is not kind:
         raise ManifestError(f"expected {kind.__name__}, got {value!r}")
     return value
+
+
+def _cid(value: Json) -> Cid:
+    text = _typed(value, str)
+    parse_cid(text)
+    return Cid(text)
 
 
 def _natural(value: Json) -> int:

@@ -17,7 +17,6 @@ from twins.content import cid_of, parse_cid
 from twins.errors import ArtifactCorruptError, ArtifactNotFoundError, StoreError
 from twins.types import Cid
 
-
 _ABANDONED_AFTER = 3600  # seconds
 
 
@@ -128,7 +127,7 @@ class DirectoryStore(ArtifactStore):
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, target)  # noqa: PTH105 - atomic, over an existing file too
+            os.replace(name, target)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

@@ -37,7 +37,7 @@ def sha256_digest(data: bytes) -> Digest:
     return Digest("0x" + hashlib.sha256(data).hexdigest())
 
 
-def parse_digest(text: str) -> Digest:
+def parse_digest(text: object) -> Digest:
     """Check the canonical spelling of a digest: ``parse_digest(d) == d``.
 
     Raises:
@@ -72,7 +72,7 @@ def twin_id(name: str) -> TwinId:
     return TwinId("0x" + keccak(text="twinledger/" + name).hex())
 
 
-def parse_address(text: str) -> Address:
+def parse_address(text: object) -> Address:
     """Check an address with its EIP-55 checksum.
 
     Raises:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Protocol
 
 from twins import canonical
@@ -80,9 +81,7 @@ class DeviceUpdate:
             TypeError,
             AttributeError,
         ) as error:
-            raise BundleError(
-                f"update of device {self.device}: no metrics in its payload: {error}"
-            ) from error
+            raise BundleError(f"update of device {self.device}: no metrics in its payload: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -225,6 +224,6 @@ def decode_bundle(data: bytes) -> tuple[DeviceUpdate, ...]:
 
 def _require_ascending(devices: Sequence[Address]) -> None:
     # A device twice would count twice in the mean.
-    for earlier, later in zip(devices, devices[1:], strict=False):
+    for earlier, later in pairwise(devices):
         if device_order(earlier) >= device_order(later):
             raise BundleError(f"expected devices strictly ascending by address, got {earlier} before {later}")
