@@ -82,7 +82,8 @@ class Manifest:
             if not isinstance(body, dict):
                 raise ManifestError(f"expected a {cls.KIND} manifest, got {type(body).__name__}")
             kind, schema = body.pop("kind", None), body.pop("schema", None)
-            if (kind, schema) != (cls.KIND, SCHEMA):
+            # True equals 1: without the type a manifest would have a second spelling, and a second digest.
+            if (kind, schema, type(schema)) != (cls.KIND, SCHEMA, int):
                 raise ManifestError(f"expected a {cls.KIND} manifest of schema {SCHEMA}, got {kind} of {schema}")
             return _build(cls, body, cls.KIND)
         except FormatError as error:
