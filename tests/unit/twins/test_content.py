@@ -141,10 +141,7 @@ def test_everything_but_the_one_spelling_of_a_cid_is_refused(text: str) -> None:
         parse_cid(text)
 
 
-@given(
-    st.text(max_size=70)
-    | st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=58, max_size=58).map("b".__add__)
-)
+@given(st.text(max_size=70) | st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=58, max_size=58).map("b".__add__))
 def test_random_text_is_no_cid_or_its_only_spelling(text: str) -> None:
     try:
         codec, digest = parse_cid(text)

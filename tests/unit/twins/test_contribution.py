@@ -69,9 +69,7 @@ def other(address: bytes = b"\x99") -> Any:
 
 @settings(max_examples=50)
 @given(domains, contributions)
-def test_separator_and_hash_equal_those_of_eth_account(
-    domain: SigningDomain, contribution: Contribution
-) -> None:
+def test_separator_and_hash_equal_those_of_eth_account(domain: SigningDomain, contribution: Contribution) -> None:
     message = typed_data(domain, contribution)
     assert domain.separator == message.header
     assert contribution.signing_hash(domain) == keccak(b"\x19\x01" + message.header + message.body)

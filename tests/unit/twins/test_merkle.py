@@ -34,9 +34,7 @@ def test_the_vectors_are_of_the_leaves_that_are_used() -> None:
     assert {tuple(tree["types"]) for tree in TREES} == {LEAF_TYPES, ("address",)}
 
 
-@pytest.mark.parametrize(
-    "vector", TREES, ids=lambda tree: f"{len(tree['values'])} of {len(tree['types'])} fields"
-)
+@pytest.mark.parametrize("vector", TREES, ids=lambda tree: f"{len(tree['values'])} of {len(tree['types'])} fields")
 def test_roots_and_proofs_equal_openzeppelins(vector: dict) -> None:  # type: ignore[type-arg]
     leaves = [typed(vector["types"], value) for value in vector["values"]]
     tree = StandardMerkleTree.of(vector["types"], leaves)
@@ -71,9 +69,7 @@ def test_every_value_can_be_proven(leaves: list) -> None:  # type: ignore[type-a
 def test_a_value_outside_the_tree_cannot_take_anothers_proof(leaves, other, data) -> None:  # type: ignore[no-untyped-def]
     tree = StandardMerkleTree.of(PAIR, leaves)
     index = data.draw(st.integers(0, len(leaves) - 1))
-    assert verify_proof(tree.root, leaf_hash(PAIR, other), tree.proof(index)) == (
-        other in leaves[index : index + 1]
-    )
+    assert verify_proof(tree.root, leaf_hash(PAIR, other), tree.proof(index)) == (other in leaves[index : index + 1])
 
 
 FIVE = [(bytes([i]) * 32, bytes(32)) for i in range(5)]
