@@ -72,7 +72,7 @@ class Archive:
             devices = tuple(parse_address(entry) for entry in body)
         except FormatError as error:
             raise ManifestError(f"roster {ref.cid}: {error}") from error
-        if sorted(set(devices), key=device_order) != list(devices):
+        if _ascending(devices) != devices:
             raise ManifestError(f"roster {ref.cid}: expected addresses strictly ascending")
         return devices
 
@@ -89,5 +89,16 @@ class Archive:
         return sha256_digest(data)
 
     def put_roster(self, devices: tuple[Address, ...]) -> ArtifactRef:
-        """Store a station's roster."""
-        return self.put(canonical.encode(sorted(devices, key=device_order)))
+        """Store a station's roster, whatever the order of its devices.
+
+        Raises:
+            ManifestError: a device twice; nobody could read that roster.
+        """
+        roster = _ascending(devices)
+        if len(roster) != len(devices):
+            raise ManifestError(f"expected devices that differ, got {len(devices)} of which {len(roster)} differ")
+        return self.put(canonical.encode(roster))
+
+
+def _ascending(devices: tuple[Address, ...]) -> tuple[Address, ...]:
+    return tuple(sorted(set(devices), key=device_order))
