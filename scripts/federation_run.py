@@ -59,16 +59,17 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
         RecordError: no station can go on.
         TwinsError, FlError, ChainError: the step at hand failed before it was recorded.
     """
+    session.notice = notice
     number, parent, _ = session.head_model()
     while number < until:
         started, trained, steps = perf_counter(), session.seconds_training, []
         phases = dict.fromkeys(("train", "record", "merge", "evaluate"), 0.0)
         while session.head_round() == number:
-            steps.extend(_sweep(session, until, phases, notice))
+            steps.extend(_sweep(session, until, phases))
         phases["train"] = session.seconds_training - trained
         phases["record"] -= phases["train"]
         clock = perf_counter()
-        notice("evaluating the new model")
+        session.notice("evaluating the new model")
         number, model, weights = session.head_model()
         evaluation = session.evaluate(model, weights)
         phases["evaluate"] = perf_counter() - clock
@@ -87,12 +88,12 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
         parent = model
 
 
-def _sweep(session: Session, until: int, phases: dict[str, float], notice: Notice) -> list[Step]:
+def _sweep(session: Session, until: int, phases: dict[str, float]) -> list[Step]:
     """Let every station do what is due for it, once."""
     steps = []
     for index, follower in enumerate(session.followers):
         clock = perf_counter()
-        notice(f"station {index + 1} of {len(session.followers)}")
+        session.notice(f"station {index + 1} of {len(session.followers)}")
         step = follower.step(until)
         if step is not None:
             steps.append(step)

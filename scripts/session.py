@@ -100,6 +100,7 @@ class Session:
         followers: by station, in the order of their indices.
         setup: receipts of what had to be set up, by operation.
         seconds_training: spent in the devices' training so far.
+        notice: told what happens, for a progress bar.
     """
 
     settings: RunSettings
@@ -108,6 +109,7 @@ class Session:
     followers: tuple[StationFollower, ...] = ()
     setup: Mapping[str, Sequence[Receipt]] = field(default_factory=dict)
     seconds_training: float = 0.0
+    notice: Callable[[str], None] = lambda text: None
     _evaluations: dict[Digest, dict[Address, Evaluation]] = field(default_factory=dict)
 
     @property
@@ -152,7 +154,6 @@ def open_session(
     network: Network,
     store: ArtifactStore,
     device_keys: Sequence[Path],
-    notice: Callable[[str], None] = lambda text: None,
 ) -> Session:
     """Enrol what isn't enrolled yet, and put the stations together.
 
@@ -163,7 +164,6 @@ def open_session(
         network: the consortium.
         store: for artifacts.
         device_keys: key file of each device.
-        notice: told what each device has done.
 
     Raises:
         FlError: unknown data set or strategy, more stations than devices, unreadable keys.
@@ -188,7 +188,7 @@ def open_session(
             members=Membership(part, tuple(device_keys[index] for index in part)),
             spec=spec,
             seed=settings.seed,
-            progress=lambda node: notice(f"device {node - 1} of {settings.devices} has replied"),
+            progress=lambda node: session.notice(f"device {node - 1} of {settings.devices} has replied"),
         )
         for account, part in zip(accounts, deal(settings.devices, settings.stations), strict=True)
     }
