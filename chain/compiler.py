@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ class Compiler:
             shim.chmod(0o700)
             try:
                 output: dict[str, Any] = solcx.compile_standard(request, solc_binary=shim)
-            except (SolcError, ValueError, OSError) as error:
+            except (SolcError, subprocess.SubprocessError, ValueError, OSError) as error:
                 raise CompilerError(f"Solidity {self.version}: {error}") from error
         warnings = [e["formattedMessage"] for e in output.get("errors", ()) if e["severity"] == "warning"]
         if warnings:  # Hardhat's build treats them alike; a warning in a contract is a question left open

@@ -85,7 +85,9 @@ class JsonRpc:
         except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
             raise ChainUnreachableError(self.url, _reason(error)) from error
 
-    def _result(self, method: str, answer: Mapping[str, Any]) -> Any:
+    def _result(self, method: str, answer: Any) -> Any:
+        if not isinstance(answer, Mapping):  # something speaks JSON there, but not JSON-RPC
+            raise RpcError(method, 0, f"expected a JSON-RPC answer, got {answer!r:.100}")
         error = answer.get("error")
         if error is None and "result" in answer:
             return answer["result"]
