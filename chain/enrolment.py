@@ -21,19 +21,28 @@ from twins.types import ZERO_DIGEST, Address, Digest, twin_id
 from twins.updates import roster_tree
 
 
-def enrol_stations(registry: TwinRegistry, registrar: Account, stations: Sequence[Address]) -> list[Receipt]:
-    """Register the stations that aren't yet, in this order.
+def missing_stations(registry: TwinRegistry, stations: Sequence[Address]) -> tuple[Address, ...]:
+    """Return the stations that aren't registered yet; sends nothing.
 
     Raises:
         RecordError: other stations are registered: they would be part of every electorate.
     """
     registered = registry.stations()
-    if tuple(stations[: len(registered)]) != registered[: len(stations)] or len(registered) > len(stations):
+    if tuple(stations[: len(registered)]) != registered:
         raise RecordError(
             f"expected the stations {', '.join(stations)}, got {len(registered)} registered: {', '.join(registered)}; "
             "every registered station has a vote, so run with all of them or deploy anew"
         )
-    return [registry.register_station(registrar, station) for station in stations[len(registered) :]]
+    return tuple(stations[len(registered) :])
+
+
+def enrol_stations(registry: TwinRegistry, registrar: Account, stations: Sequence[Address]) -> list[Receipt]:
+    """Register the stations that aren't yet, in this order.
+
+    Raises:
+        RecordError: as `missing_stations`.
+    """
+    return [registry.register_station(registrar, station) for station in missing_stations(registry, stations)]
 
 
 def enrol_devices(registry: TwinRegistry, station: Account, devices: tuple[Address, ...]) -> Receipt | None:

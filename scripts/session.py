@@ -13,7 +13,7 @@ from time import perf_counter
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.connection import Chain, Receipt
 from chain.deployment import Deployment, open_contracts
-from chain.enrolment import enrol_devices, enrol_genesis, enrol_stations, enrol_twin
+from chain.enrolment import enrol_devices, enrol_genesis, enrol_stations, enrol_twin, missing_stations
 from chain.hardhat_node import CHAIN_ID
 from chain.round_ledger import RoundLedger
 from chain.station import StationFollower, Windows
@@ -242,7 +242,8 @@ def _enrol(
     policy = RoundPolicy(windows.submit_for, windows.attest_for, windows.min_updates)
     registry, ledger = network.registry, network.ledger
     stations = [account.address for account in accounts]
-    # In this order: a twin that belongs to another run is refused before any station is admitted.
+    # Whatever can be refused is refused before anything is sent: other stations here, another twin's settings next.
+    missing_stations(registry, stations)
     sent: dict[str, Sequence[Receipt | None]] = {
         "register twin": [enrol_twin(registry, archive, owner, manifest, policy)],
         "register station": enrol_stations(registry, registrar, stations),
