@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -9,7 +11,14 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from twins.aggregation import Rule
 from twins.content import cid_of_digest
 from twins.contribution import Contribution
-from twins.manifest import ArtifactRef, StationUpdateManifest, TwinManifest, TwinModelManifest, UpdateRef
+from twins.manifest import (
+    ArtifactRef,
+    Manifest,
+    StationUpdateManifest,
+    TwinManifest,
+    TwinModelManifest,
+    UpdateRef,
+)
 from twins.model import TwinModel
 from twins.types import TwinId, address_of_bytes, digest_of_bytes
 from twins.updates import DeviceUpdate, device_order
@@ -79,7 +88,7 @@ rules = st.builds(Rule, name=st.text(max_size=10), version=st.text(max_size=5), 
 artifact_refs = st.builds(ArtifactRef, cid=digests.map(cid_of_digest), size=naturals, sha256=digests)
 update_refs = st.builds(UpdateRef, station=addresses, update=digests)
 
-manifests = {
+manifests: dict[type[Manifest], st.SearchStrategy[Any]] = {
     TwinManifest: st.builds(
         TwinManifest,
         name=st.text(max_size=20),

@@ -133,7 +133,7 @@ def test_the_malleated_twin_of_a_signature_is_refused() -> None:
     recovered = Signature(
         vrs=(malleated[64] - 27, int.from_bytes(malleated[:32], "big"), s)
     ).recover_public_key_from_msg_hash(CONTRIBUTION.signing_hash(DOMAIN))
-    assert recovered.to_checksum_address() == DEVICE
+    assert str(recovered.to_checksum_address()) == DEVICE
     with pytest.raises(SignatureError, match="lower half"):
         CONTRIBUTION.signer(DOMAIN, malleated)
 

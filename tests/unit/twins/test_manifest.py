@@ -61,7 +61,7 @@ EXAMPLES: list[Manifest] = [
         origin={},
     ),
 ]
-KINDS = list(manifests)
+KINDS: list[type[Manifest]] = list(manifests)
 by_kind = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.KIND)
 
 ACCEPTS: dict[str, Any] = {
@@ -108,7 +108,7 @@ def body(of: Manifest) -> dict[str, Any]:
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_every_manifest_comes_back_with_its_digest(kind: type[Manifest], data: st.DataObject) -> None:
-    original = data.draw(manifests[kind])  # type: ignore[index]
+    original = data.draw(manifests[kind])
     encoded = original.to_bytes()
     back = kind.from_bytes(encoded)
     assert back == original
@@ -148,7 +148,7 @@ def test_every_field_has_a_parser_and_every_parser_a_field() -> None:
 
 def places(of: Manifest) -> list[tuple[tuple[str | int, ...], str]]:
     """Every field of a manifest and of what it contains: the path to it, and its type."""
-    found = []
+    found: list[tuple[tuple[str | int, ...], str]] = []
     for field in fields(of):
         found.append(((field.name,), str(field.type)))
         value = getattr(of, field.name)

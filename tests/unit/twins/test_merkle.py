@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,11 @@ values = st.lists(st.tuples(*2 * [st.binary(min_size=32, max_size=32)]), min_siz
 
 def typed(types: list[str], value: list[str]) -> tuple[object, ...]:
     """A value as JSON carries it, as Python's ABI encoder takes it."""
-    read = {"address": str, "uint64": int, "bytes32": lambda text: bytes.fromhex(text[2:])}
+    read: dict[str, Callable[[str], object]] = {
+        "address": str,
+        "uint64": int,
+        "bytes32": lambda text: bytes.fromhex(text[2:]),
+    }
     return tuple(read[kind](text) for kind, text in zip(types, value, strict=True))
 
 

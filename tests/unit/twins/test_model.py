@@ -131,9 +131,10 @@ def test_anything_but_native_float32_is_refused(dtype: str) -> None:
 
 
 def test_a_model_without_tensors_is_refused() -> None:
-    for make in (lambda: TwinModel({}), lambda: TwinModel.from_bytes(file({}))):
-        with pytest.raises(ModelFormatError, match="without tensors"):
-            make()
+    with pytest.raises(ModelFormatError, match="without tensors"):
+        TwinModel({})
+    with pytest.raises(ModelFormatError, match="without tensors"):
+        TwinModel.from_bytes(file({}))
 
 
 def test_the_name_that_safetensors_keeps_for_itself_is_refused() -> None:

@@ -60,7 +60,7 @@ def test_a_digest_of_another_length_is_refused(raw: bytes) -> None:
 )
 def test_other_spellings_of_a_digest_are_refused(text: object) -> None:
     with pytest.raises(FormatError, match="64 lower-case hex digits"):
-        parse_digest(text)  # type: ignore[arg-type]
+        parse_digest(text)
 
 
 def test_the_zero_digest_is_a_digest() -> None:
@@ -104,7 +104,7 @@ def test_an_address_without_its_prefix_or_in_one_case_is_refused(address: str) -
 @pytest.mark.parametrize("value", [None, 5, b"\x01" * 20, ["0x" + "00" * 20], "", "0x", "0x" + "1" * 39])
 def test_what_is_no_address_is_refused(value: object) -> None:
     with pytest.raises(FormatError):
-        parse_address(value)  # type: ignore[arg-type]
+        parse_address(value)
 
 
 def test_a_twins_id_is_the_keccak_of_its_namespaced_name() -> None:
