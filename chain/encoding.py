@@ -268,5 +268,6 @@ def decode_revert(data: bytes) -> ContractRevertError:
     items = Tuple(tuple({"type": name} for name in kind.types))
     try:
         return kind(*items.decode(data[4:], kind.__name__))
-    except EncodingError:  # same four bytes, other arguments: not our error
+    except (EncodingError, ValueError):
+        # The same four bytes with other arguments, text that isn't UTF-8, a status of a later version: not ours.
         return UnknownRevertError(data)

@@ -192,7 +192,7 @@ def require_free(port: int) -> None:
         except OSError:
             pass
     try:
-        user = f"a chain with id {Chain(f'http://{HOST}:{port}', timeout=2.0).chain_id}"
+        user = f"a chain with id {Chain(f'http://{HOST}:{port}', timeout=0.5).chain_id}"
     except ChainError:
         user = "another program"
     raise DevnetError(f"port {port}: expected it free, got it in use by {user}; stop that, or choose another port")
