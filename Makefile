@@ -11,7 +11,7 @@ COVERAGE = 90
 # More words for a script or for pytest: make demo ARGS='--rounds 5'
 ARGS =
 
-.PHONY: help setup demo devnet test lint format contracts unit integration bench lock clean distclean
+.PHONY: help setup demo devnet test lint format contracts unit integration bench abi lock clean distclean
 
 help: ## list the targets (the default)
 	@echo "Twinledger. Needs Python 3.11 or newer, git and make; the rest is set up in .venv and node_modules."
@@ -59,6 +59,10 @@ integration: setup ## the integration tests alone: real chains, stores and proce
 
 bench: setup ## the benchmarks, in their quick mode
 	@for script in benchmarks/*.py; do echo "==> $$script"; $(PY) "$$script" --quick || exit 1; done
+
+abi: setup ## renew chain/abi and the gas figures after a change of the contracts
+	@$(PY) scripts/abi.py
+	@$(PY) benchmarks/gas.py
 
 lock: setup ## renew the lock files from requirements/*.in and package.json
 	@$(PY) scripts/lock.py

@@ -21,7 +21,8 @@ contract TwinRegistry is ITwinRegistry, AccessControl {
     /// @notice Admits stations. Every station has a vote, so who holds this role decides about every quorum.
     bytes32 public constant REGISTRAR_ROLE = keccak256("REGISTRAR_ROLE");
 
-    uint8 private _stationCount;
+    /// @dev Number of stations plus one: never zero, so that no registration pays for a fresh slot.
+    uint8 private _nextNumber = 1;
     mapping(address account => Station) private _stations;
     mapping(uint8 index => address account) private _stationAt;
     mapping(bytes32 twin => TwinRecord) private _twins;
@@ -40,9 +41,10 @@ contract TwinRegistry is ITwinRegistry, AccessControl {
         Station storage record = _stations[station];
         // A second index would be a second vote.
         if (record.registered) revert TwinRegistryAlreadyRegistered(station);
-        index = _stationCount;
-        if (index == StationSet.MAX_STATIONS) revert TwinRegistryFull(StationSet.MAX_STATIONS);
-        _stationCount = index + 1;
+        uint8 number = _nextNumber;
+        if (number > StationSet.MAX_STATIONS) revert TwinRegistryFull(StationSet.MAX_STATIONS);
+        _nextNumber = number + 1;
+        index = number - 1;
         record.registered = true;
         record.index = index;
         _stationAt[index] = station;
@@ -119,7 +121,7 @@ contract TwinRegistry is ITwinRegistry, AccessControl {
 
     /// @inheritdoc ITwinRegistry
     function stationCount() external view returns (uint8) {
-        return _stationCount;
+        return _nextNumber - 1;
     }
 
     /// @inheritdoc ITwinRegistry
@@ -141,7 +143,7 @@ contract TwinRegistry is ITwinRegistry, AccessControl {
     {
         openerIndex = _stationRecord(opener).index;
         policy = _policyOf(_twinRecord(twin));
-        electorate = StationSet.firstOf(_stationCount);
+        electorate = StationSet.firstOf(_nextNumber - 1);
     }
 
     function _stationRecord(address account) private view returns (Station storage record) {
