@@ -13,6 +13,7 @@ rolled-back chain is noticed (--forget starts anew).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -46,10 +47,15 @@ from twins.types import Digest, parse_digest, twin_id
 
 
 def audit_twin(
-    network: Network, store: DirectoryStore, name: str, expected: tuple[Digest, ...], console: Console
+    network: Network,
+    store: DirectoryStore,
+    name: str,
+    expected: tuple[Digest, ...],
+    console: Console,
+    trusted: Sequence[str] = (),
 ) -> AuditReport:
     """Audit with a progress bar on ``console``."""
-    auditor = Auditor(network.registry, network.ledger, network.since, Archive(store), Replayer())
+    auditor = Auditor(network.registry, network.ledger, network.since, Archive(store), Replayer(trusted))
     columns = (
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),
@@ -126,6 +132,10 @@ def main(
     forget: Annotated[
         bool, typer.Option(help="Don't hold the chain against the head of the last clean audit.")
     ] = False,
+    trust_strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="Your own strategy module:Class that the record may name; its code is run. May be repeated."),
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Audit a twin (see --help)."""
@@ -137,7 +147,7 @@ def main(
     if remembered is not None:
         expected.append(remembered)
     store = DirectoryStore(artifacts) if artifacts else place.store()
-    report = audit_twin(network, store, twin, tuple(expected), err)
+    report = audit_twin(network, store, twin, tuple(expected), err, trust_strategy or ())
     if report.ok:
         place.remember_head(identity, report.head.model)
     if json_output:
