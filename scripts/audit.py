@@ -130,7 +130,7 @@ def main(
         list[str] | None, typer.Option(help="A model digest that must be in the lineage; may be repeated.")
     ] = None,
     forget: Annotated[
-        bool, typer.Option(help="Don't hold the chain against the head of the last clean audit.")
+        bool, typer.Option("--forget", help="Don't hold the chain against the head of the last clean audit.")
     ] = False,
     trust_strategy: Annotated[
         list[str] | None,
