@@ -1,0 +1,163 @@
+"""Records any lie: through the real interfaces, with real keys, so that everything fits but what a test bends.
+
+The bytes that a lie names are stored, the CIDs are right, the ledger accepts it: only the meaning is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from chain.accounts import Account
+from chain.station import Action, merged_manifest
+from chain.values import Update
+from scripts.session import Session
+from tests.integration.audit.world import World
+from twins.aggregation import WEIGHTED_MEAN, weighted_mean
+from twins.contribution import Contribution, address_of_key
+from twins.manifest import ArtifactRef, StationUpdateManifest
+from twins.model import TwinModel
+from twins.types import Address, Digest
+from twins.updates import DeviceUpdate, StationUpdate, contributions_tree, device_order, encode_bundle
+
+
+@dataclass(frozen=True)
+class Liar:
+    """Stations that do anything their keys and their store allow, in the round after the history."""
+
+    world: World
+    session: Session
+    number: int
+
+    @classmethod
+    def of(cls, world: World) -> Liar:
+        """Open the next round by whose turn it is."""
+        session = world.session()
+        number = session.head_round() + 1
+        steps = [follower.step(number) for follower in session.followers]
+        opened = [step.action for step in steps if step is not None][0]
+        assert opened is Action.OPENED
+        return cls(world, session, number)
+
+    @property
+    def head(self) -> Digest:
+        return self.world.network.ledger.head(self.world.twin).model
+
+    @property
+    def crook(self) -> Account:
+        """The station that lies: the first of the accounts that has not submitted by its step."""
+        return self.world.stations[0]
+
+    @property
+    def where(self) -> str:
+        return f"round {self.number}, station {self.crook.address}"
+
+    @property
+    def roster(self) -> tuple[Address, ...]:
+        return self.session.trainers[self.crook.address].roster
+
+    def key(self, device: Address) -> bytes:
+        """A device's private key: a station may have stolen it, or be in league with the device."""
+        keys = [bytes.fromhex(file.read_text()) for file in self.world.keys]
+        return next(key for key in keys if address_of_key(key) == device)
+
+    def signed(self, device: Address, model: TwinModel, examples: int = 10, key: bytes | None = None) -> DeviceUpdate:
+        """An update that its device has really signed for this round."""
+        payload = DeviceUpdate.encode_payload(model, {"train_loss": 1.0})
+        unsigned = DeviceUpdate(device, examples, payload, b"")
+        contribution = Contribution(
+            self.world.twin, self.number, self.crook.address, self.head, unsigned.digest, examples
+        )
+        return replace(unsigned, signature=contribution.sign(self.world.network.domain, key or self.key(device)))
+
+    def honest(self) -> StationUpdate:
+        """What the crook would submit if it were honest: really trained, really signed."""
+        follower = self.session.followers[0]
+        return follower.learn(follower.base_model(self.head), self.head, self.number, follower.history())
+
+    def submit(
+        self,
+        updates: Sequence[DeviceUpdate],
+        *,
+        model: TwinModel | None = None,
+        roster: tuple[Address, ...] | None = None,
+        told: Mapping[str, object] | None = None,
+        **lies: object,
+    ) -> StationUpdateManifest:
+        """Record an update of the crook.
+
+        Args:
+            updates: what goes into the bundle.
+            model: the station's; the true aggregate of ``updates`` if None.
+            roster: as shown to auditors; the true one if None.
+            told: fields in which the chain is told something else than the manifest says.
+            lies: fields of the manifest; those not named are true.
+        """
+        archive = self.world.archive
+        listed = sorted(updates, key=lambda update: device_order(update.device))
+        model = model or weighted_mean([(update.model(), update.examples) for update in listed])
+        manifest = StationUpdateManifest(
+            twin=self.world.twin,
+            round=self.number,
+            station=self.crook.address,
+            base_round=self.number - 1,
+            base=self.head,
+            rule=WEIGHTED_MEAN,
+            model=archive.put(model.to_bytes()),
+            bundle=archive.put(encode_bundle(listed)),
+            roster=archive.put_roster(roster or self.roster),
+            contributions=contributions_tree(listed).root,
+            devices=len(listed),
+            examples=sum(update.examples for update in listed),
+            metrics={},
+            engine={},
+        )
+        manifest = replace(manifest, **lies)  # type: ignore[arg-type]
+        update = Update(
+            twin=self.world.twin,
+            round=self.number,
+            base_round=manifest.base_round,
+            base=manifest.base,
+            update=archive.put_manifest(manifest),
+            contributions=manifest.contributions,
+            examples=manifest.examples,
+        )
+        self.world.network.ledger.submit_update(self.crook, replace(update, **dict(told or {})))  # type: ignore[arg-type]
+        return manifest
+
+    def others_submit(self) -> None:
+        """The other stations are honest."""
+        for follower in self.session.followers[1:]:
+            step = follower.step(self.number)
+            assert step is None or step.action is Action.SUBMITTED
+
+    def collude(self, model: TwinModel | None = None, **lies: object) -> Digest:
+        """Let the others submit, and a quorum attest to whatever is asked.
+
+        Args:
+            model: the merged one; what the rule makes of the recorded station models if None.
+            lies: fields of the manifest; those not named are true.
+        """
+        self.others_submit()
+        world, archive = self.world, self.world.archive
+        accepted = [event for event in world.recorded(self.number) if not event.late]
+        if model is None:
+            models = [archive.model(world.update_manifest(event).model) for event in accepted]
+            model = weighted_mean([(m, event.examples) for m, event in zip(models, accepted, strict=True)])
+        manifest = merged_manifest(world.twin, WEIGHTED_MEAN, self.number, self.head, accepted, model)
+        manifest = replace(manifest, model=ArtifactRef.of(model.to_bytes()))
+        manifest = replace(manifest, **lies)  # type: ignore[arg-type]
+        archive.put(model.to_bytes())
+        digest = archive.put_manifest(manifest)
+        for station in world.stations[:2]:  # two of three are a quorum
+            world.network.ledger.attest(station, world.twin, self.number, digest)
+        assert self.head == digest
+        return digest
+
+
+def shifted(model: TwinModel) -> TwinModel:
+    """A valid model of the same schema with one weight changed by one unit in the last place or so."""
+    tensors = {name: array.copy() for name, array in model.tensors.items()}
+    first = next(iter(tensors))
+    tensors[first].flat[0] += 0.5
+    return TwinModel(tensors)
