@@ -34,9 +34,8 @@ class Liar:
         """Open the next round by whose turn it is."""
         session = world.session()
         number = session.head_round() + 1
-        steps = [follower.step(number) for follower in session.followers]
-        opened = [step.action for step in steps if step is not None][0]
-        assert opened is Action.OPENED
+        opened = next(filter(None, (follower.step(number) for follower in session.followers)))
+        assert opened.action is Action.OPENED
         return cls(world, session, number)
 
     @property
@@ -45,7 +44,7 @@ class Liar:
 
     @property
     def crook(self) -> Account:
-        """The station that lies: the first of the accounts that has not submitted by its step."""
+        """The station that lies."""
         return self.world.stations[0]
 
     @property
@@ -129,13 +128,15 @@ class Liar:
         """The other stations are honest."""
         for follower in self.session.followers[1:]:
             step = follower.step(self.number)
-            assert step is None or step.action is Action.SUBMITTED
+            assert step is not None
+            assert step.action is Action.SUBMITTED
 
-    def collude(self, model: TwinModel | None = None, **lies: object) -> Digest:
+    def collude(self, model: TwinModel | None = None, artifact: ArtifactRef | None = None, **lies: object) -> Digest:
         """Let the others submit, and a quorum attest to whatever is asked.
 
         Args:
             model: the merged one; what the rule makes of the recorded station models if None.
+            artifact: the reference to it; the true one if None.
             lies: fields of the manifest; those not named are true.
         """
         self.others_submit()
@@ -145,7 +146,7 @@ class Liar:
             models = [archive.model(world.update_manifest(event).model) for event in accepted]
             model = weighted_mean([(m, event.examples) for m, event in zip(models, accepted, strict=True)])
         manifest = merged_manifest(world.twin, WEIGHTED_MEAN, self.number, self.head, accepted, model)
-        manifest = replace(manifest, model=ArtifactRef.of(model.to_bytes()))
+        manifest = replace(manifest, model=artifact or manifest.model)
         manifest = replace(manifest, **lies)  # type: ignore[arg-type]
         archive.put(model.to_bytes())
         digest = archive.put_manifest(manifest)
