@@ -22,6 +22,9 @@ from twins.canonical import Json
 
 _MEAN = ("FedAvg", "FedProx")
 
+# Wrappers around a strategy object, which no name can give, and strategies for trees instead of weights.
+_UNSUITED = ("DifferentialPrivacy", "FedXgb", "Result", "Strategy")
+
 # What this engine decides: all of a station's devices take part, under the names that messages use.
 _RESERVED = frozenset(
     {
@@ -37,6 +40,8 @@ _RESERVED = frozenset(
         "evaluate_metrics_aggr_fn",
     }
 )
+
+_CHOICE = tuple(sorted(name for name in flower.__all__ if not name.startswith(_UNSUITED)))
 
 
 @dataclass(frozen=True)
@@ -137,10 +142,9 @@ def _find(name: str) -> type[Strategy]:
         if attribute:
             found = getattr(importlib.import_module(module), attribute)
         else:
-            found = getattr(flower, name) if name in flower.__all__ else None
+            found = getattr(flower, name) if name in _CHOICE else None
     except (ImportError, AttributeError, ValueError) as error:
         raise StrategyError(f"strategy {name}: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Strategy)) or inspect.isabstract(found):
-        choice = sorted(n for n in flower.__all__ if n not in ("Result", "Strategy"))
-        raise StrategyError(f"unknown strategy {name!r}: expected one of {', '.join(choice)}, or module:Class")
+        raise StrategyError(f"unknown strategy {name!r}: expected one of {', '.join(_CHOICE)}, or module:Class")
     return found

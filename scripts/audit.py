@@ -153,7 +153,8 @@ def main(
     if json_output:
         print_json(report.to_json())
     else:
-        out.print(render_report(report))
+        # As wide as it is: a cut address can't be copied from a pipe.
+        out.print(render_report(report), width=max(out.width, 140), crop=False)
         out.print(summary(report))
     if not report.ok:
         raise typer.Exit(1)

@@ -132,7 +132,7 @@ def main(
     strategy_arg: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the strategy; may be repeated.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of genesis model, training and the devnet's device keys.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of genesis model, training and the devnet's device keys.")] = 0,
     submit_window: Annotated[int, typer.Option(help="Seconds that a round waits for updates.")] = 600,
     attest_window: Annotated[int, typer.Option(help="Seconds that a round waits for votes after that.")] = 600,
     device_keys: Annotated[Path | None, typer.Option(help="Folder of the devices' key files (*.key).")] = None,
