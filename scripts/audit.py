@@ -154,7 +154,7 @@ def main(
         print_json(report.to_json())
     else:
         # As wide as it is: a cut address can't be copied from a pipe.
-        out.print(render_report(report), width=max(out.width, 140), crop=False)
+        Console(width=max(out.width, 140), highlight=False).print(render_report(report))
         out.print(summary(report))
     if not report.ok:
         raise typer.Exit(1)
