@@ -5,7 +5,7 @@ Reading everything at one block number keeps an audit consistent while rounds go
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chain.checks import Finding
@@ -90,15 +90,8 @@ class Lineage:
         return tuple(station for index, station in enumerate(self.stations) if bits >> index & 1)
 
     def roster_root(self, update: UpdateSubmitted) -> Digest | None:
-        """Return the station's roster root when it submitted: a later ``setRoster`` can't rewrite the past."""
-        root = None
-        for event in self.rosters:
-            if event.station == update.station and (event.block, event.log_index) < (
-                update.block,
-                update.log_index,
-            ):
-                root = event.root
-        return root
+        """Return the station's roster root when it submitted, or None."""
+        return roster_root_at(self.rosters, update)
 
     def digests(self) -> tuple[Digest, ...]:
         """Return every model from the genesis to the head."""
@@ -137,3 +130,19 @@ class Lineage:
                     f"{final.accepted.bit_count()} events",
                     f"{len(self.accepted(final))}",
                 )
+
+
+def roster_root_at(rosters: Iterable[RosterSet], update: UpdateSubmitted) -> Digest | None:
+    """Return the roster root that held for a station when it submitted: a later ``setRoster`` can't rewrite the past.
+
+    Later in the same block is later, too: the registry's state of that block would make an invented device pass.
+
+    Args:
+        rosters: in the order of the chain.
+        update: the station's.
+    """
+    root = None
+    for event in rosters:
+        if event.station == update.station and (event.block, event.log_index) < (update.block, update.log_index):
+            root = event.root
+    return root

@@ -15,8 +15,9 @@ from chain.accounts import Account
 from chain.checks import findings_text
 from chain.connection import Receipt
 from chain.errors import RecordError
-from chain.events import UpdateSubmitted
+from chain.events import RosterSet, UpdateSubmitted
 from chain.evidence import Evidence, gather
+from chain.lineage import roster_root_at
 from chain.recorder import Recorder
 from chain.round_ledger import RoundLedger
 from chain.twin_registry import TwinRegistry
@@ -170,8 +171,9 @@ class StationFollower:
         not become part of a final model.
         """
         gathered = []
+        rosters = [event for event in self.registry.events(self.since) if isinstance(event, RosterSet)]
         for recorded in sorted(self._recorded(number=state.number), key=lambda update: device_order(update.station)):
-            roster_root = self.registry.station_of(recorded.station, recorded.block).roster_root
+            roster_root = roster_root_at(rosters, recorded)
             evidence = gather(recorded, self.archive, self.manifest.model_schema, roster_root, self.domain)
             if evidence.findings:
                 raise RecordError(
