@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from chain.events import RoundFinal, UpdateSubmitted
 from twins.contribution import Contribution, SigningDomain
 from twins.errors import SignatureError, TwinsError
@@ -203,8 +205,12 @@ def _summary(model: TwinModel) -> str:
 def _distance(expected: TwinModel, got: TwinModel) -> str:
     if expected.schema() != got.schema():
         return "of another schema"
-    differing = sum(int((expected.tensors[n] != got.tensors[n]).sum()) for n in expected.tensors)
-    largest = max(float(abs(expected.tensors[n] - got.tensors[n]).max(initial=0)) for n in expected.tensors)
+    pairs = [(expected.tensors[name].ravel(), got.tensors[name].ravel()) for name in expected.tensors]
+    # By bits, as models are compared: 0.0 differs from -0.0, and an infinity doesn't differ from itself.
+    masks = [a.view(np.uint32) != b.view(np.uint32) for a, b in pairs]
+    differing = sum(int(mask.sum()) for mask in masks)
+    distances = [np.abs(a[m].astype(np.float64) - b[m]) for (a, b), m in zip(pairs, masks, strict=True)]
+    largest = float(np.concatenate(distances).max(initial=0))
     return f"{differing} values differ, by up to {largest:.3g}"
 
 
