@@ -35,7 +35,7 @@ def found(world: World, cid: Cid, data: bytes) -> bool:
     return any(f.check == "artifact" and f.got.startswith(f"artifact {cid}: ") for f in findings)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_byte_flipped_anywhere_in_any_artifact_is_found(history: World, data: st.DataObject) -> None:
     cid = data.draw(st.sampled_from(history.cids()), label="artifact")
@@ -45,7 +45,7 @@ def test_a_byte_flipped_anywhere_in_any_artifact_is_found(history: World, data: 
     assert found(history, cid, bytes(content))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_an_artifact_cut_short_or_made_longer_is_found(history: World, data: st.DataObject) -> None:
     cid = data.draw(st.sampled_from(history.cids()), label="artifact")

@@ -31,8 +31,9 @@ def forged(liar: Liar, device: Address, got: str, expected: str | None = None) -
 def findings_after(liar: Liar) -> list[Finding]:
     """Let a colluding quorum make the lie final, and audit."""
     liar.collude()
-    assert liar.world.audit().rounds[-1].number == liar.number  # nothing stopped it: only the audit can tell
-    return liar.world.findings()
+    report = liar.world.audit()
+    assert report.rounds[-1].number == liar.number  # nothing stopped it: only the audit can tell
+    return list(report.all_findings())
 
 
 def test_a_liar_who_lies_about_nothing_is_verified(liar: Liar) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from chain.accounts import Account
@@ -13,7 +14,8 @@ from chain.checks import Finding
 from chain.events import RoundFinal, UpdateSubmitted
 from fl.replay import Replayer
 from scripts.federation_run import run_rounds
-from scripts.session import Network, RunSettings, Session, open_session, station_accounts
+from scripts.session import Network, RunSettings, Session, open_session
+from tests.integration.consortium import account
 from twins.archive import Archive
 from twins.content import cid_of_digest
 from twins.manifest import StationUpdateManifest, TwinModelManifest
@@ -50,7 +52,7 @@ class World:
 
     @property
     def stations(self) -> tuple[Account, ...]:
-        return station_accounts(self.network, self.settings.stations)
+        return _stations(self.settings.stations)
 
     def session(self, store: ArtifactStore | None = None) -> Session:
         """What a station's operator starts: it knows nothing but the chain, the store and the keys."""
@@ -110,6 +112,11 @@ class World:
         return self.store.path_of(cid).read_bytes()
 
 
+@lru_cache
+def _stations(count: int) -> tuple[Account, ...]:
+    return tuple(account(index) for index in range(1, count + 1))
+
+
 def other_bytes(cid: Cid, actual: Cid) -> str:
     """What the audit says of an artifact whose bytes are another's."""
     return f"artifact {cid}: the store returned other bytes: expected {cid}, got {actual}"
@@ -118,8 +125,3 @@ def other_bytes(cid: Cid, actual: Cid) -> str:
 def checks_of(findings: Sequence[Finding]) -> list[tuple[str, str]]:
     """Check and place, where a test says the rest apart."""
     return [(finding.check, finding.where) for finding in findings]
-
-
-def files_below(path: Path) -> Iterator[Path]:
-    """All files of a folder."""
-    return (file for file in path.rglob("*") if file.is_file())
