@@ -1,0 +1,113 @@
+"""Evidence behind one update, from a store in a folder: everything wrong is found, and nothing is raised."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chain.evidence import Evidence, gather, unreadable
+from tests.unit.chain.test_checks import DOMAIN, MANIFEST, RECORDED, ROOT, ROSTER, UPDATES, WHERE
+from twins.aggregation import weighted_mean
+from twins.archive import Archive
+from twins.content import cid_of_digest
+from twins.errors import ArtifactNotFoundError, ManifestError, StoreError
+from twins.manifest import StationUpdateManifest
+from twins.model import TwinModel
+from twins.store import DirectoryStore
+from twins.types import sha256_digest
+from twins.updates import encode_bundle
+
+pytestmark = pytest.mark.unit
+
+MODEL = weighted_mean([(update.model(), update.examples) for update in UPDATES])
+SCHEMA = {"w": [2]}
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(DirectoryStore(tmp_path))
+
+
+def stored(archive: Archive, model: TwinModel = MODEL, **changes: object) -> StationUpdateManifest:
+    whole = replace(
+        MANIFEST,
+        model=archive.put(model.to_bytes()),
+        bundle=archive.put(encode_bundle(UPDATES)),
+        roster=archive.put_roster(ROSTER),
+    )
+    manifest = replace(whole, **changes)  # type: ignore[arg-type]
+    archive.put_manifest(manifest)
+    return manifest
+
+
+def gathered(
+    archive: Archive, manifest: StationUpdateManifest, schema: dict[str, list[int]] | None = SCHEMA
+) -> Evidence:
+    return gather(replace(RECORDED, update=manifest.digest), archive, schema, ROOT, DOMAIN)
+
+
+def test_whole_evidence_is_fetched_and_has_no_findings(archive: Archive) -> None:
+    manifest = stored(archive)
+    evidence = gathered(archive, manifest)
+    assert evidence.findings == ()
+    assert (evidence.manifest, evidence.model, evidence.updates) == (manifest, MODEL, UPDATES)
+
+
+def test_without_the_manifest_there_is_nothing_to_fetch(archive: Archive) -> None:
+    evidence = gathered(archive, MANIFEST)
+    (finding,) = evidence.findings
+    assert (finding.check, finding.where) == ("artifact", f"{WHERE}, manifest {MANIFEST.digest}")
+    assert (evidence.manifest, evidence.model, evidence.updates) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("part", "place"), [("model", "model"), ("bundle", "device updates"), ("roster", "device updates")]
+)
+def test_a_missing_part_leaves_the_others_checked(archive: Archive, part: str, place: str) -> None:
+    manifest = stored(archive)
+    store = archive.store
+    assert isinstance(store, DirectoryStore)
+    store.path_of(getattr(manifest, part).cid).unlink()
+    evidence = gathered(archive, manifest)
+    assert [(f.check, f.where) for f in evidence.findings] == [("artifact", f"{WHERE}, {place}")]
+    assert (evidence.model is None) == (part == "model")
+    assert (evidence.updates is None) == (part == "bundle")
+
+
+def test_a_model_of_another_schema_is_found_in_station_and_devices(archive: Archive) -> None:
+    evidence = gathered(archive, stored(archive), {"w": [3]})
+    places = [f"{WHERE}, model", *(f"{WHERE}, device {device}" for device in ROSTER)]
+    assert [(f.check, f.where) for f in evidence.findings] == [("schema", place) for place in places]
+
+
+def test_without_the_twins_schema_the_stations_model_gives_it(archive: Archive) -> None:
+    assert gathered(archive, stored(archive), None).findings == ()
+    wide = TwinModel({"w": np.zeros(3, np.float32)})
+    evidence = gathered(archive, stored(archive, wide), None)
+    assert [(f.check, f.where) for f in evidence.findings] == [
+        ("schema", f"{WHERE}, device {device}") for device in ROSTER
+    ]
+
+
+def test_bytes_that_are_not_what_the_manifest_calls_them_are_found(archive: Archive) -> None:
+    junk = archive.put(b"junk")
+    evidence = gathered(archive, stored(archive, model=MODEL, bundle=junk))
+    assert [(f.check, f.where) for f in evidence.findings] == [("format", f"{WHERE}, device updates")]
+    assert evidence.updates is None
+
+
+def test_another_kind_of_manifest_is_found(archive: Archive) -> None:
+    archive.store.put(b"{}")
+    recorded = replace(RECORDED, update=sha256_digest(b"{}"))
+    evidence = gather(recorded, archive, SCHEMA, ROOT, DOMAIN)
+    assert [f.check for f in evidence.findings] == ["format"]
+
+
+def test_what_could_not_be_read_says_whether_bytes_or_form_are_wrong() -> None:
+    cid = cid_of_digest(MANIFEST.digest)
+    assert unreadable("here", ArtifactNotFoundError(cid, "gone")).check == "artifact"
+    assert unreadable("here", ManifestError("odd")).check == "format"
+    assert unreadable("here", StoreError("the disk fails")).got == "the disk fails"
