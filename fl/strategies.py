@@ -9,16 +9,22 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import flwr
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import Strategy
 
 from fl.errors import StrategyError
+from twins import canonical
 from twins.aggregation import WEIGHTED_MEAN, Rule
 from twins.canonical import Json
+from twins.errors import FormatError
+
+logging.getLogger("flwr").setLevel(logging.ERROR)  # its round banners would drown a station's and an auditor's output
 
 _MEAN = ("FedAvg", "FedProx")
 
@@ -38,8 +44,12 @@ _RESERVED = frozenset(
         "configrecord_key",
         "train_metrics_aggr_fn",
         "evaluate_metrics_aggr_fn",
+        "selection_rule",
     }
 )
+
+_TYPES = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
+"""What an argument may be where a strategy annotates it so; JSON's 1 and 1.0 are both floats."""
 
 _CHOICE = tuple(sorted(name for name in flower.__all__ if not name.startswith(_UNSUITED)))
 
@@ -56,18 +66,32 @@ class StrategySpec:
     name: str = "FedAvg"
     arguments: Mapping[str, Json] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Hold the arguments as a manifest gives them back, so that the live path and the replay compute with equals.
+
+        Raises:
+            StrategyError: arguments that no manifest can hold, NaN say.
+        """
+        try:
+            held = canonical.decode(canonical.encode(dict(self.arguments)))
+        except FormatError as error:
+            raise StrategyError(f"strategy {self.name} with {dict(self.arguments)}: {error}") from error
+        object.__setattr__(self, "arguments", held)
+
     @classmethod
     def parse(cls, name: str, arguments: Sequence[str]) -> StrategySpec:
         """Read ``NAME=VALUE`` arguments; values are JSON (``0.1``, ``true``), anything else a text.
 
         Raises:
-            StrategyError: unknown strategy, an argument it doesn't take, or one missing.
+            StrategyError: unknown strategy, an argument it doesn't take or of another type, or one missing.
         """
         values: dict[str, Json] = {}
         for argument in arguments:
             key, equals, text = argument.partition("=")
             if not equals or not key:
                 raise StrategyError(f"strategy argument {argument!r}: expected NAME=VALUE")
+            if key in values:
+                raise StrategyError(f"strategy argument {key}: expected once, got it twice")
             try:
                 values[key] = json.loads(text)
             except ValueError:
@@ -105,12 +129,38 @@ class StrategySpec:
                 + (f"; unknown: {', '.join(unknown)}" if unknown else "")
                 + (f"; missing: {', '.join(missing)}" if missing else "")
             )
+        for name, value in self.arguments.items():
+            _require_type(self.name, accepted[name], value)
         counts = {"min_train_nodes": devices, "min_available_nodes": devices, "fraction_evaluate": 0.0}
         offered = {n: v for n, v in counts.items() if n in inspect.signature(found).parameters}
         try:
             return found(**self.arguments, **offered)
-        except (TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # third-party code: whatever it raises, there is no strategy
             raise StrategyError(f"strategy {self.name} with {dict(self.arguments)}: {error}") from error
+
+    def require_devices(self, devices: int) -> None:
+        """Refuse a station that is too small for the strategy, before anybody trains for it.
+
+        Raises:
+            StrategyError: Krum needs 2f + 3 devices to bear f malicious ones (Blanchard et al., Machine Learning with
+                Adversaries, 2017, proposition 2: 2f + 2 < n), Bulyan 4f + 3 (El Mhamdi et al., The Hidden
+                Vulnerability of Distributed Learning in Byzantium, 2018, section 4). Flower would let Krum go on
+                below that, without its guarantee, and leave Bulyan's round without a result.
+        """
+        strategy = self.build(devices)
+        malicious = getattr(strategy, "num_malicious_nodes", 0)
+        least = 1
+        if isinstance(strategy, flower.Bulyan):
+            least = 4 * malicious + 3
+        elif isinstance(strategy, flower.MultiKrum):
+            least = max(2 * malicious + 3, strategy.num_nodes_to_select)
+        if malicious < 0 or getattr(strategy, "num_nodes_to_select", 1) < 1:
+            raise StrategyError(f"strategy {self.name}: expected counts of devices, got {dict(self.arguments)}")
+        if devices < least:
+            raise StrategyError(
+                f"strategy {self.name} with {malicious} malicious devices: expected at least {least} devices at every "
+                f"station, got one with {devices}; use fewer stations or more devices"
+            )
 
 
 def spec_of(rule: Rule, trusted: Sequence[str] = ()) -> StrategySpec:
@@ -136,6 +186,14 @@ def spec_of(rule: Rule, trusted: Sequence[str] = ()) -> StrategySpec:
     return StrategySpec(name, rule.parameters)
 
 
+def _require_type(strategy: str, parameter: inspect.Parameter, value: Json) -> None:
+    annotation: Any = parameter.annotation
+    wanted = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    # Exactly: True is an int to isinstance, and would train with a learning rate of 1.
+    if wanted in _TYPES and type(value) not in _TYPES[wanted]:
+        raise StrategyError(f"strategy {strategy}: argument {parameter.name}: expected {wanted}, got {value!r}")
+
+
 def _find(name: str) -> type[Strategy]:
     module, _, attribute = name.partition(":")
     try:
@@ -143,7 +201,7 @@ def _find(name: str) -> type[Strategy]:
             found = getattr(importlib.import_module(module), attribute)
         else:
             found = getattr(flower, name) if name in _CHOICE else None
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:  # TypeError: a relative module
         raise StrategyError(f"strategy {name}: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Strategy)) or inspect.isabstract(found):
         raise StrategyError(f"unknown strategy {name!r}: expected one of {', '.join(_CHOICE)}, or module:Class")

@@ -105,7 +105,7 @@ def get(name: str) -> Dataset:
     if attribute:
         try:
             found = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError, ValueError) as error:
+        except (ImportError, AttributeError, ValueError, TypeError) as error:  # TypeError: a relative module
             raise UnknownDatasetError(f"data set {name}: {error}") from error
     elif name in names():
         found = importlib.import_module(f"{__name__}.{name}").DATASET
