@@ -195,7 +195,10 @@ class StationTrainer:
             return
         self._aggregator = Aggregator(self._spec)
         for recorded in history.load():
-            self._aggregator.aggregate(recorded.round, recorded.base, recorded.updates)
+            if recorded.rule == self._spec.rule:
+                self._aggregator.aggregate(recorded.round, recorded.base, recorded.updates)
+            else:  # of an earlier strategy: the replay keeps one state per rule, so must the station
+                self._aggregator.rounds.append(recorded.round)
 
     def _engine(self) -> dict[str, Json]:
         task = self._dataset.task

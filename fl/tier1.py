@@ -24,7 +24,7 @@ class Aggregator:
 
     Attributes:
         spec: which strategy.
-        rounds: the rounds it has absorbed, in order.
+        rounds: the rounds it has absorbed or, as another rule's, passed over, in order.
     """
 
     def __init__(self, spec: StrategySpec) -> None:
