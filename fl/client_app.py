@@ -20,7 +20,7 @@ from flwr.clientapp import ClientApp
 from torch import nn
 
 from fl.arrays import from_record, to_record
-from fl.datasets import Task, get
+from fl.datasets import Partition, Task, get
 from fl.errors import DataError
 from fl.training import Examples, device_seed, evaluate, load_model, to_model, train
 from twins.contribution import Contribution, SigningDomain, address_of_key
@@ -28,6 +28,9 @@ from twins.types import Address, Digest, TwinId, sha256_digest
 from twins.updates import DeviceUpdate
 
 app = ClientApp()
+
+TRAIN_LOSS = "train_loss"
+"""The metric that every update carries; QFedAvg weighs by it."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +82,13 @@ class RoundConfig:
 
 @dataclass(frozen=True)
 class _Device:
-    """What stays in the process from message to message."""
+    """What stays in the process from message to message; the key doesn't."""
 
     index: int
     task: Task
     network: nn.Module
     training: Examples
     testing: Examples
-    key: bytes
 
 
 @app.train()
@@ -104,7 +106,10 @@ def train_on_device(message: Message, context: Context) -> Message:
         proximal_mu=float(config.get("proximal-mu", 0.0)),  # type: ignore[arg-type]
     )
     model, examples = to_model(device.network), len(device.training)
-    metrics = {"train_loss": loss}
+    # Training that diverged is said here, with the tensor: a station would only see a signature over nonsense.
+    model.require_finite("the trained model")
+    metrics = {TRAIN_LOSS: loss}
+    key = read_key(Path(str(context.node_config["key-file"])))
     payload = DeviceUpdate.encode_payload(model, metrics)
     contribution = Contribution(
         round_config.twin,
@@ -120,8 +125,9 @@ def train_on_device(message: Message, context: Context) -> Message:
             "metrics": MetricRecord({"num-examples": examples, **metrics}),
             "contribution": ConfigRecord(
                 {
-                    "device": address_of_key(device.key),
-                    "signature": contribution.sign(round_config.domain, device.key),
+                    "device": address_of_key(key),
+                    "digest": contribution.digest,
+                    "signature": contribution.sign(round_config.domain, key),
                 }
             ),
         }
@@ -146,22 +152,26 @@ def _device(context: Context) -> _Device:
         str(config["split"]),
         int(config["partition-id"]),
         int(config["num-partitions"]),
-        str(config["key-file"]),
     )
 
 
 @lru_cache(maxsize=1024)
-def _load_device(dataset: str, split: str, index: int, count: int, key_file: str) -> _Device:
+def _load_device(dataset: str, split: str, index: int, count: int) -> _Device:
     found = get(dataset)
-    part = found.load(split, count)[index]
+    part = _partitions(dataset, split, count)[index]
     return _Device(
         index=index,
         task=found.task,
         network=found.task.build(),
         training=Examples.of(part.train_x, part.train_y),
         testing=Examples.of(part.test_x, part.test_y),
-        key=read_key(Path(key_file)),
     )
+
+
+@lru_cache(maxsize=1)
+def _partitions(dataset: str, split: str, count: int) -> tuple[Partition, ...]:
+    """Spread the data once, not once per device that this process simulates."""
+    return get(dataset).load(split, count)
 
 
 def read_key(file: Path) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
@@ -68,13 +70,30 @@ class Aggregator:
         if "current_arrays" in vars(strategy):
             vars(strategy)["current_arrays"] = None
         try:
-            list(strategy.configure_train(round_number, to_record(base), ConfigRecord(), grid))
-            arrays, _ = strategy.aggregate_train(round_number, list(_replies(grid, updates)))
+            with _quick_collections():
+                list(strategy.configure_train(round_number, to_record(base), ConfigRecord(), grid))
+                arrays, _ = strategy.aggregate_train(round_number, list(_replies(grid, updates)))
         except Exception as error:  # third-party code: whatever it raises, the update can't be made
             raise StrategyError(f"{self.spec.name} cannot aggregate {len(updates)} updates: {error}") from error
         if arrays is None:
             raise StrategyError(f"{self.spec.name} gave no aggregate of {len(updates)} updates")
         return from_record(arrays)
+
+
+@contextmanager
+def _quick_collections() -> Iterator[None]:
+    """Set what lives already apart from the garbage collector.
+
+    QFedAvg and Bulyan call ``gc.collect()`` once per device, which takes 0.3 s each time with all of torch loaded.
+    """
+    if gc.get_freeze_count():  # the program froze its objects itself, and unfreezing has no halves
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _replies(grid: InProcessGrid, updates: Sequence[DeviceUpdate]) -> Iterator[Message]:

@@ -58,6 +58,14 @@ def initial_model(task: Task, seed: int) -> TwinModel:
         return to_model(task.build())
 
 
+def pin() -> None:
+    """Make torch reproducible in this process: one thread, and no operation whose result may vary."""
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
+    # Else every new tensor is filled first, in case somebody reads it uninitialised.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def device_seed(seed: int, round_number: int, device: int) -> int:
     """Derive the seed of one device in one round, so that a resumed run trains as an uninterrupted one."""
     text = f"twinledger/train/{seed}/{round_number}/{device}"
@@ -65,20 +73,28 @@ def device_seed(seed: int, round_number: int, device: int) -> int:
 
 
 def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, proximal_mu: float = 0.0) -> float:
-    """Train in place with SGD for the task's epochs.
+    """Train in place with SGD for the task's epochs; torch's global generator is left as it was.
 
     Args:
         network: with the base's weights.
         task: its hyper-parameters.
         examples: the device's.
-        seed: of the order of the examples.
+        seed: of the order of the examples, and of what the network draws (dropout).
         proximal_mu: weight of FedProx's term ``mu/2 · ||w − w_base||²`` (Li et al., 2020, equation 2); 0 is FedAvg.
 
     Returns:
         Mean loss of the last epoch.
     """
-    torch.set_num_threads(THREADS)
-    generator = torch.Generator().manual_seed(seed)
+    pin()
+    with torch.random.fork_rng(devices=[]):
+        # Devices train in an order that Flower draws: without a seed of its own each, dropout would follow it.
+        torch.manual_seed(seed)
+        return _train(network, task, examples, torch.Generator().manual_seed(seed), proximal_mu)
+
+
+def _train(
+    network: nn.Module, task: Task, examples: Examples, generator: torch.Generator, proximal_mu: float
+) -> float:
     parameters = list(network.parameters())
     base = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
     optimiser = torch.optim.SGD(parameters, lr=task.learning_rate, momentum=task.momentum, foreach=True)
@@ -100,7 +116,7 @@ def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, prox
 @torch.no_grad()
 def evaluate(network: nn.Module, examples: Examples) -> tuple[int, float]:
     """Return (number classified correctly, mean loss)."""
-    torch.set_num_threads(THREADS)
+    pin()
     network.eval()
     if not len(examples):
         return 0, 0.0

@@ -155,8 +155,8 @@ def main(
     if rounds < 1:
         raise BadInputError(f"--rounds: expected at least 1, got {rounds}")
     place = Home(home)
-    keys = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
     network = Network.open(rpc_url(rpc, home), place.deployment)
+    keys = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
     session = open_session(settings, network, place.store(), keys)
     if json_output:
         for result in run_rounds(session, rounds):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -76,12 +77,13 @@ def recordings(file: Path) -> tuple[Recording, ...]:
     except OSError as error:
         raise DataError(f"cannot read the watch data in {file}: {error.strerror}") from error
     actual = hashlib.sha256(data).hexdigest()
-    # Before it is unpickled: a pickle that somebody changed can run any code.
+    # Before it is unpickled: a pickle that somebody changed can run any code. And the bytes that were checked, not
+    # the file once more: it could be another one by then.
     if actual != SHA256:
         raise DataError(
             f"watch data in {file}: expected SHA-256 {SHA256}, got {actual}; reinstall seglearn 1.2.5 (make distclean)"
         )
-    raw: dict[str, Any] = np.load(file, allow_pickle=True).item()
+    raw: dict[str, Any] = np.load(io.BytesIO(data), allow_pickle=True).item()
     return tuple(
         Recording(int(subject), int(label), np.ascontiguousarray(samples[::2], dtype=np.float32))
         for samples, label, subject in zip(raw["X"], raw["y"], raw["subject"], strict=True)

@@ -1,0 +1,112 @@
+"""The scripts as a user runs them: real processes, a real chain, a folder of their own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import audit, deploy, devnet, rounds
+from scripts.cli import execute
+
+PROJECT = Path(__file__).parents[3]
+TINY = ("--dataset", "tests.integration.audit.tiny:DATASET", "--split", "all", "--devices", "6", "--twin", "tiny")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One local consortium."""
+
+    home: Path
+
+    def start(self, script: str, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, f"scripts/{script}.py", *arguments],
+            cwd=PROJECT,
+            env={**os.environ, "TWINLEDGER_HOME": str(self.home), **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def spawn(self, script: str, *arguments: str, env: dict[str, str] | None = None) -> Finished:
+        """Run a script as a process of its own."""
+        process = self.start(script, *arguments, env=env)
+        out, err = process.communicate(timeout=240)
+        return Finished(process.returncode, out, err)
+
+    def run(self, script: str, *arguments: str) -> Finished:
+        """Run a script in this process, all but its start: importing torch anew takes longer than most runs."""
+        target = {"rounds": rounds.main, "audit": audit.main, "deploy": deploy.main, "devnet": devnet.app}[script]
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setenv("TWINLEDGER_HOME", str(self.home))
+            code = execute(target, arguments)
+        return Finished(code, out.getvalue(), err.getvalue())
+
+    def rounds(self, count: int, *arguments: str, data: Sequence[str] = TINY) -> Finished:
+        return self.run("rounds", "--rounds", str(count), *data, "--json", *arguments)
+
+    def audit(self, twin: str = "tiny", *arguments: str) -> Finished:
+        return self.run("audit", twin, "--json", *arguments)
+
+    def head(self, twin: str = "tiny") -> str:
+        """Head by an audit that must be clean."""
+        finished = self.audit(twin)
+        assert finished.code == 0, finished
+        return str(finished.lines()[0]["head"]["model"])
+
+    def up(self) -> None:
+        started = self.spawn("devnet", "up", "--port", "0")
+        assert started.code == 0, started
+        deployed = self.run("deploy")
+        assert deployed.code == 0, deployed
+
+    def down(self) -> None:
+        assert self.run("devnet", "down").code == 0
+
+    def snapshot(self) -> tuple[str, list[tuple[str, int]]]:
+        """The chain's height and every file of the home but its logs: what bad input must not change."""
+        status = self.run("devnet", "status", "--json")
+        height = str(json.loads(status.out).get("block")) if status.code == 0 else "down"
+        files = [
+            (str(file.relative_to(self.home)), file.stat().st_size)
+            for file in sorted(self.home.rglob("*"))
+            if file.is_file() and file.suffix != ".log"
+        ]
+        return height, files
+
+
+def kill_when(process: subprocess.Popen[str], seconds: float, number: int = signal.SIGKILL) -> Finished:
+    """Send a signal after so many seconds, unless it has ended before."""
+    deadline = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    if process.poll() is None:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    return Finished(process.returncode, out, err)
