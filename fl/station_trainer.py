@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from flwr.app import Message, MessageType, RecordDict
 
 from fl.arrays import from_record, to_record
-from fl.client_app import RoundConfig, app, read_key
+from fl.client_app import TRAIN_LOSS, RoundConfig, app, read_key
 from fl.datasets import Dataset
 from fl.errors import EngineError, StrategyError
 from fl.grid import InProcessGrid, Progress
@@ -26,8 +26,6 @@ from twins.contribution import SigningDomain, address_of_key
 from twins.model import TwinModel
 from twins.types import Address, Digest, TwinId
 from twins.updates import History, StationUpdate, device_order
-
-logging.getLogger("flwr").setLevel(logging.ERROR)  # its round banners would drown the station's own output
 
 
 @dataclass(frozen=True)
@@ -127,6 +125,7 @@ class StationTrainer:
 
         Raises:
             DataError: a key file that can't be read.
+            StrategyError: a strategy that needs more devices than the station has, or a key given twice.
         """
         self._station, self._twin, self._domain = station, twin, domain
         self._dataset, self._split, self._spec, self._seed = dataset, split, spec, seed
@@ -144,21 +143,26 @@ class StationTrainer:
         self.roster: tuple[Address, ...] = tuple(sorted(self._accounts.values(), key=device_order))
         if len(set(self.roster)) != len(self.roster):
             raise StrategyError(f"station {station}: expected a key of its own for every device, got one twice")
+        spec.require_devices(len(self.roster))
         self._grid = InProcessGrid(app, nodes, progress=progress)
         self._aggregator = Aggregator(spec)
+        self._absorbed: tuple[int, ...] | None = ()  # by the strategy's state; None: it may be half-way
 
     def learn(self, base: TwinModel, base_digest: Digest, round_number: int, history: History) -> StationUpdate:
         """Train all devices from ``base`` and aggregate their updates.
 
         Raises:
-            UpdateRejectedError, EngineError, StrategyError: nothing was made; the strategy's state is as before.
+            UpdateRejectedError, EngineError, StrategyError: nothing was made; a strategy with state is rebuilt from
+                the history at the next call.
         """
         self._catch_up(history)
+        self._absorbed = None
         config = RoundConfig(round_number, self._seed, self._twin, self._station, base_digest, self._domain)
         strategy = StationStrategy(self._spec.build(len(self.roster)), self._aggregator, config, base, self._accounts)
         result = strategy.start(self._grid, to_record(base), num_rounds=1, train_config=config.to_record())
+        self._absorbed = (*history.rounds, round_number)
         examples = sum(update.examples for update in strategy.updates)
-        losses = [update.metrics()["train_loss"] * update.examples for update in strategy.updates]
+        losses = [update.metrics()[TRAIN_LOSS] * update.examples for update in strategy.updates]
         return StationUpdate(
             station=self._station,
             round=round_number,
@@ -167,7 +171,7 @@ class StationTrainer:
             updates=strategy.updates,
             rule=self._spec.rule,
             examples=examples,
-            metrics={"train_loss": sum(losses) / examples},
+            metrics={TRAIN_LOSS: sum(losses) / examples},
             engine=self._engine(),
         )
 
@@ -175,7 +179,7 @@ class StationTrainer:
         """Test a model on all devices of the station, each on its own test data.
 
         Raises:
-            EngineError: a device didn't answer.
+            EngineError: a device didn't answer, or the model has diverged so far that its loss isn't finite.
         """
         content = RecordDict({"arrays": to_record(model)})
         nodes = self._grid.get_node_ids()
@@ -187,24 +191,31 @@ class StationTrainer:
         if reply.has_error():
             raise EngineError(f"device {device} did not evaluate: {reply.error.reason}")
         metrics = reply.content.metric_records["metrics"]
+        if not math.isfinite(metrics["loss"]):  # type: ignore[arg-type]
+            raise EngineError(
+                f"the model has diverged: its loss on device {device} is {metrics['loss']}; use smaller steps "
+                f"(strategy {self._spec.name} with {dict(self._spec.arguments)})"
+            )
         return Evaluation(int(metrics["correct"]), int(metrics["num-examples"]), float(metrics["loss"]))  # type: ignore[arg-type]
 
     def _catch_up(self, history: History) -> None:
         """Rebuild the strategy's state from the record when it differs from what was absorbed here."""
-        if self._spec.is_mean or tuple(self._aggregator.rounds) == history.rounds:
+        if self._spec.is_mean or self._absorbed == history.rounds:
             return
+        self._absorbed = None
         self._aggregator = Aggregator(self._spec)
         for recorded in history.load():
-            if recorded.rule == self._spec.rule:
+            if recorded.rule == self._spec.rule:  # the replay keeps one state per rule, so must the station
                 self._aggregator.aggregate(recorded.round, recorded.base, recorded.updates)
-            else:  # of an earlier strategy: the replay keeps one state per rule, so must the station
-                self._aggregator.rounds.append(recorded.round)
+        self._absorbed = history.rounds
 
     def _engine(self) -> dict[str, Json]:
         task = self._dataset.task
         return {
             "engine": "in-process",
             "strategy": self._spec.name,
+            "strategy_arguments": dict(self._spec.arguments),
+            "seed": self._seed,
             "threads": THREADS,
             "epochs": task.epochs,
             "batch": task.batch,

@@ -6,13 +6,14 @@ It wraps the named strategy as Flower's own differential-privacy wrappers do: ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from fl.arrays import from_record, to_record
-from fl.client_app import RoundConfig
+from fl.client_app import TRAIN_LOSS, RoundConfig
 from fl.errors import EngineError, NonFiniteUpdateError, UpdateRejectedError
 from fl.tier1 import Aggregator
 from twins.contribution import Contribution
@@ -20,6 +21,9 @@ from twins.errors import NonFiniteError, TwinsError
 from twins.model import TwinModel
 from twins.types import Address
 from twins.updates import DeviceUpdate, device_order
+
+MAX_EXAMPLES = 2**32
+"""That one device may claim: sums over all devices of a twin then stay whole numbers in JSON and in float64."""
 
 
 class StationStrategy(Strategy):
@@ -66,9 +70,11 @@ class StationStrategy(Strategy):
 
         Raises:
             UpdateRejectedError: a reply that must not be aggregated; its device is named.
-            EngineError: a device that didn't train.
+            EngineError: a device that didn't train, or none that did.
         """
         updates = [self._verified(reply) for reply in replies]
+        if not updates:
+            raise EngineError("no device trained: expected the strategy to choose at least one")
         self.updates = tuple(sorted(updates, key=lambda update: device_order(update.device)))
         return to_record(self._aggregator.aggregate(self._config.round, self._base, self.updates)), None
 
@@ -87,26 +93,30 @@ class StationStrategy(Strategy):
         self._inner.summary()
 
     def _verified(self, reply: Message) -> DeviceUpdate:
-        device = self._roster[reply.metadata.src_node_id]
+        node = reply.metadata.src_node_id
+        device = self._roster.get(node)
+        if device is None:  # somebody who isn't enrolled at this station
+            raise UpdateRejectedError(f"of node {node}", f"expected one of the nodes {sorted(self._roster)}")
         if reply.has_error():
             raise EngineError(f"device {device} did not train: {reply.error.reason}")
-        content = reply.content
+        model, metrics, examples, signature = _read(device, reply)
+        if type(examples) is not int or not 1 <= examples <= MAX_EXAMPLES:
+            raise UpdateRejectedError(device, f"expected 1 to {MAX_EXAMPLES} examples, got {examples!r}")
+        if not isinstance(signature, bytes):
+            raise UpdateRejectedError(device, f"expected a signature of 65 bytes, got {signature!r}")
+        if type(metrics.get(TRAIN_LOSS)) is not float:
+            raise UpdateRejectedError(device, f"expected its {TRAIN_LOSS}, got the metrics {metrics}")
         try:
-            model = from_record(content.array_records["arrays"])
-            metrics = dict(content.metric_records["metrics"])
-            examples = metrics.pop("num-examples")
-            signature = content.config_records["contribution"]["signature"]
-            if not isinstance(signature, bytes) or not isinstance(examples, int) or examples < 1:
-                raise UpdateRejectedError(device, f"expected a signature and at least 1 example, got {examples}")
             model.require_finite(f"update of device {device}")
             model.require_schema(self._base.schema(), f"update of device {device}")
             # The bytes are made here again: what the device signed must be what is aggregated and stored.
-            payload = DeviceUpdate.encode_payload(model, metrics)  # type: ignore[arg-type]
+            payload = DeviceUpdate.encode_payload(model, metrics)
             update = DeviceUpdate(device, examples, payload, signature)
+            update.metrics()
             self._require_signed(update)
         except NonFiniteError as error:
             raise NonFiniteUpdateError(device, str(error)) from error
-        except (TwinsError, KeyError) as error:
+        except TwinsError as error:
             raise UpdateRejectedError(device, str(error)) from error
         return update
 
@@ -119,3 +129,17 @@ class StationStrategy(Strategy):
         signer = contribution.signer(config.domain, update.signature)
         if signer != update.device:
             raise UpdateRejectedError(update.device, f"its signature recovers to {signer}")
+
+
+def _read(device: Address, reply: Message) -> tuple[TwinModel, dict[str, Any], Any, Any]:
+    """Return weights, metrics, number of examples and signature, none of them checked."""
+    try:
+        metrics = dict(reply.content.metric_records["metrics"])
+        return (
+            from_record(reply.content.array_records["arrays"]),
+            metrics,
+            metrics.pop("num-examples"),
+            reply.content.config_records["contribution"]["signature"],
+        )
+    except Exception as error:  # bytes of a stranger: whatever they make a parser raise is the stranger's doing
+        raise UpdateRejectedError(device, f"malformed: {type(error).__name__}: {error}") from error

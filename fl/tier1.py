@@ -1,17 +1,26 @@
-"""Tier 1: what a station makes of its devices' updates. The live path and the replay run this same code."""
+"""Tier 1: what a station makes of its devices' updates. The live path and the replay run this same code.
+
+Flower's strategies are given float64 copies of the float32 weights. NumPy's partition leaves equal halves in an order
+that depends on the processor (AVX2, AVX-512), and a float32 mean over them (Bulyan, FedTrimmedAvg) rounds by that
+order: an auditor with another processor would accuse an honest station. In float64 such sums of float32 values are
+exact or nearly so, and the one cast at the end gives the same bits.
+"""
 
 from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
+import numpy as np
 from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.serverapp.strategy import Strategy
 
 from fl._flower_private import SERVER_NODE
 from fl.arrays import from_record, to_record
-from fl.errors import StrategyError
+from fl.errors import StrategyError, UpdateRejectedError
 from fl.grid import InProcessGrid
 from fl.strategies import StrategySpec
 from twins.aggregation import weighted_mean
@@ -26,17 +35,17 @@ class Aggregator:
 
     Attributes:
         spec: which strategy.
-        rounds: the rounds it has absorbed or, as another rule's, passed over, in order.
     """
 
     def __init__(self, spec: StrategySpec) -> None:
         """Begin without state."""
         self.spec = spec
-        self.rounds: list[int] = []
         self._strategy = None if spec.is_mean else spec.build(1)
 
     def aggregate(self, round_number: int, base: TwinModel, updates: Sequence[DeviceUpdate]) -> TwinModel:
         """Aggregate updates that have been verified.
+
+        A strategy that carries state may have changed it before it fails: make a new aggregator then.
 
         Args:
             round_number: of the twin.
@@ -44,24 +53,33 @@ class Aggregator:
             updates: theirs, in any order.
 
         Raises:
-            StrategyError: the strategy can't aggregate these (too few for Krum, say).
+            StrategyError: the strategy can't aggregate these (too few for Bulyan, say).
+            UpdateRejectedError: a device twice.
             SchemaError: an update of another shape.
+            NonFiniteError: the aggregate isn't finite.
         """
         ordered = sorted(updates, key=lambda update: device_order(update.device))
-        for update in ordered:
-            update.model().require_schema(base.schema(), f"update of device {update.device}")
+        for earlier, later in pairwise(ordered):
+            if earlier.device == later.device:  # it would count twice
+                raise UpdateRejectedError(later.device, "expected one update of every device, got two")
+        models = [update.model() for update in ordered]
+        for update, model in zip(ordered, models, strict=True):
+            model.require_schema(base.schema(), f"update of device {update.device}")
         if self._strategy is None:
-            result = weighted_mean([(update.model(), update.examples) for update in ordered])
+            result = weighted_mean([(m, update.examples) for m, update in zip(models, ordered, strict=True)])
         else:
-            result = self._by_flower(round_number, base, ordered)
+            result = self._by_flower(self._strategy, round_number, base, list(zip(ordered, models, strict=True)))
         result.require_finite(f"aggregate of round {round_number} by {self.spec.name}")
         result.require_schema(base.schema(), f"aggregate of round {round_number} by {self.spec.name}")
-        self.rounds.append(round_number)
         return result
 
-    def _by_flower(self, round_number: int, base: TwinModel, updates: Sequence[DeviceUpdate]) -> TwinModel:
-        strategy = self._strategy
-        assert strategy is not None
+    def _by_flower(
+        self,
+        strategy: Strategy,
+        round_number: int,
+        base: TwinModel,
+        updates: Sequence[tuple[DeviceUpdate, TwinModel]],
+    ) -> TwinModel:
         grid = InProcessGrid(ClientApp(), {FIRST_NODE + index: {} for index in range(len(updates))})
         for name, value in (("min_train_nodes", len(updates)), ("min_available_nodes", len(updates))):
             if hasattr(strategy, name):
@@ -71,7 +89,7 @@ class Aggregator:
             vars(strategy)["current_arrays"] = None
         try:
             with _quick_collections():
-                list(strategy.configure_train(round_number, to_record(base), ConfigRecord(), grid))
+                list(strategy.configure_train(round_number, to_record(base, np.float64), ConfigRecord(), grid))
                 arrays, _ = strategy.aggregate_train(round_number, list(_replies(grid, updates)))
         except Exception as error:  # third-party code: whatever it raises, the update can't be made
             raise StrategyError(f"{self.spec.name} cannot aggregate {len(updates)} updates: {error}") from error
@@ -96,9 +114,9 @@ def _quick_collections() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _replies(grid: InProcessGrid, updates: Sequence[DeviceUpdate]) -> Iterator[Message]:
+def _replies(grid: InProcessGrid, updates: Sequence[tuple[DeviceUpdate, TwinModel]]) -> Iterator[Message]:
     """Rebuild the devices' replies as Flower's strategies expect them."""
-    for index, update in enumerate(updates):
+    for index, (update, model) in enumerate(updates):
         request = grid.create_message(RecordDict(), MessageType.TRAIN, FIRST_NODE + index, "")
         metrics = MetricRecord({"num-examples": update.examples, **update.metrics()})
-        yield Message(RecordDict({"arrays": to_record(update.model()), "metrics": metrics}), reply_to=request)
+        yield Message(RecordDict({"arrays": to_record(model, np.float64), "metrics": metrics}), reply_to=request)

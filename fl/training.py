@@ -92,9 +92,7 @@ def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, prox
         return _train(network, task, examples, torch.Generator().manual_seed(seed), proximal_mu)
 
 
-def _train(
-    network: nn.Module, task: Task, examples: Examples, generator: torch.Generator, proximal_mu: float
-) -> float:
+def _train(network: nn.Module, task: Task, examples: Examples, generator: torch.Generator, proximal_mu: float) -> float:
     parameters = list(network.parameters())
     base = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
     optimiser = torch.optim.SGD(parameters, lr=task.learning_rate, momentum=task.momentum, foreach=True)
