@@ -1,9 +1,9 @@
 """Deploy the contracts, and register stations.
 
 Examples:
-    scripts/deploy.py                       to the devnet (scripts/devnet.py up); writes
-    .twinledger/deployment.json scripts/deploy.py --stations 3          and admit Hardhat's accounts 1, 2 and
-    3 as stations scripts/deploy.py --force               anew, although the deployment is still there
+    scripts/deploy.py                   to the devnet (scripts/devnet.py up); writes .twinledger/deployment.json
+    scripts/deploy.py --stations 3      and admit Hardhat's accounts 1, 2 and 3 as stations
+    scripts/deploy.py --force           anew, although the deployment is still there
     scripts/deploy.py --rpc http://10.0.0.7:8545 --admin-key admin.key
 
 A deployment that is still on the chain is kept. On any chain but a Hardhat devnet, --admin-key names the file
