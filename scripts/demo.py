@@ -34,7 +34,7 @@ from scripts.federation_run import RoundResult
 from scripts.home import Home
 from scripts.report import ReportData, RoundRow, Tampering, render
 from scripts.rounds import announce, show_rounds
-from scripts.session import Network, RunSettings, Session, open_session
+from scripts.session import Network, RunSettings, Session, open_session, require_possible
 from twins.archive import Archive
 from twins.manifest import TwinModelManifest
 from twins.store import DirectoryStore
@@ -52,6 +52,10 @@ def main(
     """Run the demo (see --help)."""
     if rounds < 1:
         raise BadInputError(f"--rounds: expected at least 1, got {rounds}")
+    if report is not None and not report.absolute().parent.is_dir():
+        raise BadInputError(f"--report: expected a file in a folder that exists, got {report}")
+    settings = RunSettings(stations=stations, devices=devices, seed=seed)
+    require_possible(settings)
     place = Home(home / "demo")
     shutil.rmtree(place.path, ignore_errors=True)
     place.path.mkdir(parents=True)
@@ -62,7 +66,7 @@ def main(
         _run(
             place,
             node.url,
-            RunSettings(stations=stations, devices=devices, seed=seed),
+            settings,
             rounds,
             report,
             timings,
@@ -98,7 +102,7 @@ def _run(
     with _timed(timings, "tamper and audit again"):
         tampering = _tamper(place, network, session, results)
     file = report or place.path / "report.html"
-    file.write_text(render(_report(settings, results, audit, tampering, gas, timings)))
+    file.write_text(render(_report(settings, results, audit, tampering, gas, timings)), encoding="utf-8")
     out.print(f"head: round {audit.head.number} {audit.head.model}")
     out.print(f"report: {file}")
     if not audit.ok or not all(entry.findings for entry in tampering):

@@ -11,6 +11,7 @@ from time import perf_counter
 
 from chain.errors import RecordError
 from chain.station import Action, Step
+from chain.values import RoundStatus
 from fl.station_trainer import Evaluation
 from scripts.session import Session
 from twins.types import Digest
@@ -25,9 +26,9 @@ class RoundResult:
         model: the new head.
         parent: the former head.
         evaluation: of the new head on all devices' test data.
-        stations: how many updates were merged.
+        stations: how many updates were merged, also those of a run before that was interrupted.
         devices: how many devices contributed.
-        steps: what was recorded, with receipts, in order.
+        steps: what this run recorded, with receipts, in order.
         seconds: in all.
         phases: seconds of ``train``, ``record``, ``merge`` (fetch, verify, merge, attest) and ``evaluate``.
     """
@@ -44,7 +45,7 @@ class RoundResult:
 
     @property
     def gas(self) -> int:
-        """Of all transactions of the round."""
+        """Of this run's transactions for the round: all of them unless the run before was interrupted in it."""
         return sum(step.receipt.gas_used for step in self.steps)
 
 
@@ -73,13 +74,12 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
         number, model, weights = session.head_model()
         evaluation = session.evaluate(model, weights)
         phases["evaluate"] = perf_counter() - clock
-        submitted = [step for step in steps if step.action is Action.SUBMITTED and step.round == number]
         yield RoundResult(
             number=number,
             model=model,
             parent=parent,
             evaluation=evaluation,
-            stations=len(submitted),
+            stations=session.merged_updates(model),
             devices=sum(len(follower.roster) for follower in session.followers),
             steps=tuple(steps),
             seconds=perf_counter() - started,
@@ -88,13 +88,19 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
         parent = model
 
 
+def _last_round(session: Session, until: int) -> int:
+    """Return the last round that may be opened: an aborted one has used up its number, so the next takes its place."""
+    state = session.network.ledger.round_of(session.twin)
+    return max(until, state.number + 1) if state.status is RoundStatus.ABORTED else until
+
+
 def _sweep(session: Session, until: int, phases: dict[str, float]) -> list[Step]:
     """Let every station do what is due for it, once."""
     steps = []
     for index, follower in enumerate(session.followers):
         clock = perf_counter()
         session.notice(f"station {index + 1} of {len(session.followers)}")
-        step = follower.step(until)
+        step = follower.step(_last_round(session, until))
         if step is not None:
             steps.append(step)
             phases["merge" if step.action is Action.ATTESTED else "record"] += perf_counter() - clock

@@ -44,7 +44,7 @@ from scripts.cli import (
 from scripts.devnet_state import rpc_url
 from scripts.federation_run import RoundResult, run_rounds
 from scripts.home import Home, given_device_keys
-from scripts.session import Network, RunSettings, Session, open_session
+from scripts.session import Network, RunSettings, Session, open_session, require_possible
 
 
 def announce(session: Session, until: int) -> str:
@@ -156,6 +156,7 @@ def main(
         raise BadInputError(f"--rounds: expected at least 1, got {rounds}")
     place = Home(home)
     network = Network.open(rpc_url(rpc, home), place.deployment)
+    require_possible(settings)  # before any key is written
     keys = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
     session = open_session(settings, network, place.store(), keys)
     if json_output:

@@ -27,11 +27,14 @@ from scripts.cli import BadInputError
 from twins.aggregation import WEIGHTED_MEAN, function_of
 from twins.archive import Archive
 from twins.contribution import SigningDomain
-from twins.manifest import TwinManifest
+from twins.manifest import TwinManifest, TwinModelManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
 from twins.types import Address, Digest, TwinId, twin_id
 from twins.updates import History, StationUpdate
+
+MAX_STATIONS = 64
+"""Of the registry: an electorate is a bit set of 64."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,10 @@ class Session:
         head = self.network.ledger.head(self.twin)
         return head.number, head.model, self.followers[0].base_model(head.model)
 
+    def merged_updates(self, model: Digest) -> int:
+        """Return how many stations' updates are in a final model."""
+        return len(self.followers[0].archive.manifest(TwinModelManifest, model).updates)
+
     def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
         """Test a model on all devices, each on its own test data."""
         return Evaluation.total(self._evaluate(digest, model).values())
@@ -149,6 +156,23 @@ class Session:
         return learn
 
 
+def require_possible(settings: RunSettings) -> None:
+    """Refuse settings that no chain can make good, before anything is started, written or sent.
+
+    Raises:
+        FlError: unknown data set, split or strategy, too many devices, more stations than devices.
+        BadInputError: too few or too many stations.
+        FormatError: not a twin's name.
+    """
+    if not 1 <= settings.stations <= MAX_STATIONS:
+        raise BadInputError(f"--stations: expected 1 to {MAX_STATIONS}, got {settings.stations}")
+    twin_id(settings.twin)
+    spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
+    get(settings.dataset).load(settings.split, settings.devices)
+    for part in deal(settings.devices, settings.stations):
+        spec.require_devices(len(part))
+
+
 def open_session(
     settings: RunSettings,
     network: Network,
@@ -170,9 +194,9 @@ def open_session(
         RecordError: the chain has other stations, or the twin has other settings.
         BadInputError: a chain whose keys this command doesn't have.
     """
+    require_possible(settings)
     spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
     dataset = get(settings.dataset)
-    dataset.load(settings.split, settings.devices)
     genesis = initial_model(dataset.task, settings.seed)
     manifest = TwinManifest(settings.twin, genesis.schema(), WEIGHTED_MEAN, _task(settings, spec))
     accounts = station_accounts(network, settings.stations)
@@ -225,8 +249,6 @@ def station_accounts(network: Network, count: int) -> tuple[Account, ...]:
             f"expected a devnet (chain id {CHAIN_ID}), whose stations have public keys, got chain id "
             f"{network.chain.chain_id}"
         )
-    if not 1 <= count <= 64:
-        raise BadInputError(f"--stations: expected 1 to 64, got {count}")
     return tuple(Account.from_mnemonic(HARDHAT_MNEMONIC, index) for index in range(1, count + 1))
 
 
