@@ -125,7 +125,7 @@ class _Walk:
         digest = self.lineage.genesis
         manifest = self._model_manifest(digest, "genesis", findings)
         if manifest is not None:
-            expected = {"twin": self.lineage.twin, "round": 0, "parent": None, "updates": ()}
+            expected = {"twin": self.lineage.twin, "round": 0, "parent": None, "updates": (), "examples": 0}
             findings.extend(compare("model-manifest", "genesis", expected, vars(manifest)))
             self._model(manifest, "genesis", findings)
         return RoundAudit(0, digest, None, (), (), tuple(findings))

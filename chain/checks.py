@@ -146,6 +146,7 @@ def check_model_manifest(
             "parent": final.parent,
             "updates": [(station, accepted[station].update) for station in order],
             "examples": sum(accepted[station].examples for station in order),
+            "origin": {},
         },
         {
             "twin": manifest.twin,
@@ -153,6 +154,7 @@ def check_model_manifest(
             "parent": manifest.parent,
             "updates": [(ref.station, ref.update) for ref in manifest.updates],
             "examples": manifest.examples,
+            "origin": manifest.origin,
         },
     )
 

@@ -191,6 +191,7 @@ def test_a_genesis_that_descends_from_another_twin_is_found(world: World) -> Non
         Finding("model-manifest", "genesis, round", "0", "3"),
         Finding("model-manifest", "genesis, parent", "None", world.final(2).model),
         Finding("model-manifest", "genesis, updates", "()", str(head.updates)),
+        Finding("model-manifest", "genesis, examples", "0", str(head.examples)),
     ]
     assert copy.findings() == expected
     assert world.findings() == []
