@@ -113,6 +113,8 @@ class InProcessGrid(Grid):
         request = with_content(message, fork(message.content))
         try:
             reply = self._app(request, context)
+            if not isinstance(reply, Message):  # a function without a return
+                raise TypeError(f"expected the ClientApp to return a Message, got {type(reply).__name__}")
         except Exception as error:  # as a SuperNode does: whatever a ClientApp raises is its reply
             logging.getLogger(__name__).debug("node %d raised", node, exc_info=error)
             reason = f"{type(error).__name__}: {error}"
