@@ -96,6 +96,17 @@ def test_a_client_that_raises_becomes_an_error_reply_that_says_what() -> None:
     assert replies[1].metadata.src_node_id == 3
 
 
+def test_a_client_that_returns_no_message_becomes_an_error_reply() -> None:
+    app = ClientApp()
+
+    @app.train()
+    def forgetful(message: Message, context: Context) -> Message:
+        Message(RecordDict(), reply_to=message)  # and no return
+
+    (reply,) = InProcessGrid(app, NODES).send_and_receive(requests(make_grid(), (2,)))
+    assert "expected the ClientApp to return a Message, got NoneType" in str(reply.error.reason)
+
+
 def test_an_unknown_node_becomes_an_error_reply() -> None:
     grid = make_grid()
     unknown, known = sorted(grid.send_and_receive(requests(grid, (4, 2))), key=lambda m: not m.has_error())
