@@ -54,7 +54,7 @@ def load_model(network: nn.Module, model: TwinModel) -> None:
 def initial_model(task: Task, seed: int) -> TwinModel:
     """Return the genesis weights: the same for the same seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        _seed(seed)
         return to_model(task.build())
 
 
@@ -64,6 +64,11 @@ def pin() -> None:
     torch.use_deterministic_algorithms(True)
     # Else every new tensor is filled first, in case somebody reads it uninitialised.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def _seed(seed: int) -> None:
+    # Not torch.manual_seed: it notes every call, with its stack, for accelerators that may be initialised one day.
+    torch.default_generator.manual_seed(seed)
 
 
 def device_seed(seed: int, round_number: int, device: int) -> int:
@@ -88,7 +93,7 @@ def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, prox
     pin()
     with torch.random.fork_rng(devices=[]):
         # Devices train in an order that Flower draws: without a seed of its own each, dropout would follow it.
-        torch.manual_seed(seed)
+        _seed(seed)
         return _train(network, task, examples, torch.Generator().manual_seed(seed), proximal_mu)
 
 
