@@ -81,6 +81,7 @@ def test_one_device_is_its_stations_mean(model: TwinModel, examples: int) -> Non
     assert tier1("FedAvg", [update_of("device", model, examples)]) == model
 
 
+@settings(max_examples=25)
 @given(small_models, st.lists(st.integers(1, 10_000), min_size=3, max_size=6))
 def test_devices_that_agree_are_not_moved_by_any_mean_or_median(model: TwinModel, examples: list[int]) -> None:
     updates = [update_of(f"device {i}", model, count) for i, count in enumerate(examples)]
@@ -90,6 +91,7 @@ def test_devices_that_agree_are_not_moved_by_any_mean_or_median(model: TwinModel
             np.testing.assert_allclose(result.tensors[tensor], array, rtol=1e-6)
 
 
+@settings(max_examples=25)
 @given(fleets(least=3))
 def test_krum_returns_one_of_the_updates(updates: list[DeviceUpdate]) -> None:
     result = tier1("Krum", updates)
