@@ -28,9 +28,7 @@ class _SocketGuard:
     raises none of these events, so event loops still start.
     """
 
-    REFUSED = frozenset(
-        {"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"}
-    )
+    REFUSED = frozenset({"socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo"})
 
     def __init__(self) -> None:
         self.test: str | None = None

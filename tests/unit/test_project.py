@@ -22,9 +22,7 @@ pytestmark = pytest.mark.unit
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 300  # lines
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-PACKAGE_LOCK: dict[str, dict[str, Any]] = json.loads((ROOT / "package-lock.json").read_text("utf-8"))[
-    "packages"
-]
+PACKAGE_LOCK: dict[str, dict[str, Any]] = json.loads((ROOT / "package-lock.json").read_text("utf-8"))["packages"]
 # A folder of one person's machine. The brackets keep this very line from being one.
 MACHINE_PATH = re.compile(r"(?<![\w./~$})-])/(?:[w]ork|[r]oot|[h]ome|[U]sers)/[\w.]")
 
@@ -139,9 +137,7 @@ def test_every_python_requirement_is_pinned_to_one_version_and_locked() -> None:
 
 
 def test_the_uv_that_installs_is_the_uv_that_is_installed() -> None:
-    pins = {
-        re.search(r"(?m)^uv==\S+", (ROOT / name).read_text("utf-8"))[0] for name in setup.PYTHON_LOCKS[:2]
-    }  # type: ignore[index]
+    pins = {re.search(r"(?m)^uv==\S+", (ROOT / name).read_text("utf-8"))[0] for name in setup.PYTHON_LOCKS[:2]}  # type: ignore[index]
     assert len(pins) == 1
 
 
@@ -149,9 +145,7 @@ def test_every_node_package_has_a_hash_and_no_address() -> None:
     packages = {path: entry for path, entry in PACKAGE_LOCK.items() if path}
     assert packages
     assert [path for path, entry in packages.items() if "resolved" in entry] == []
-    assert [
-        p for p, entry in packages.items() if not entry.get("optional") and "integrity" not in entry
-    ] == []
+    assert [p for p, entry in packages.items() if not entry.get("optional") and "integrity" not in entry] == []
     # Without a hash only what no registry had when it was locked: other platforms' builds of one engine.
     unhashed = [path for path, entry in packages.items() if "integrity" not in entry]
     assert [path for path in unhashed if not path.startswith("node_modules/@nomicfoundation/edr-")] == []
@@ -167,9 +161,7 @@ def test_node_requirements_are_exact() -> None:
 
 
 def test_locking_keeps_entries_that_npm_leaves_out() -> None:
-    parent = {
-        "node_modules/edr": {"version": "2", "optionalDependencies": {"edr-mac": "2", "edr-linux": "2"}}
-    }
+    parent = {"node_modules/edr": {"version": "2", "optionalDependencies": {"edr-mac": "2", "edr-linux": "2"}}}
     new: lock.Packages = {**parent, "node_modules/edr-linux": {"version": "2"}}
     old: lock.Packages = {**new, "node_modules/edr-mac": {"version": "2", "os": ["darwin"]}}
     assert lock.carry_over(old, new) == ["node_modules/edr-mac"]
