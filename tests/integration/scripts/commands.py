@@ -5,10 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from chain.connection import Chain
 from scripts import audit, deploy, devnet, rounds
 from scripts.cli import execute
 
@@ -61,11 +60,16 @@ class Place:
 
     def run(self, script: str, *arguments: str) -> Finished:
         """Run a script in this process, all but its start: importing torch anew takes longer than most runs."""
-        target = {"rounds": rounds.main, "audit": audit.main, "deploy": deploy.main, "devnet": devnet.app}[script]
+        targets: dict[str, Any] = {
+            "rounds": rounds.main,
+            "audit": audit.main,
+            "deploy": deploy.main,
+            "devnet": devnet.app,
+        }
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
             patch.setenv("TWINLEDGER_HOME", str(self.home))
-            code = execute(target, arguments)
+            code = execute(targets[script], arguments)
         return Finished(code, out.getvalue(), err.getvalue())
 
     def rounds(self, count: int, *arguments: str, data: Sequence[str] = TINY) -> Finished:
@@ -89,6 +93,10 @@ class Place:
     def down(self) -> None:
         assert self.run("devnet", "down").code == 0
 
+    def chain(self) -> Chain:
+        """The devnet's node."""
+        return Chain(str(json.loads(self.run("devnet", "status", "--json").out)["url"]))
+
     def snapshot(self) -> tuple[str, list[tuple[str, int]]]:
         """The chain's height and every file of the home but its logs: what bad input must not change."""
         status = self.run("devnet", "status", "--json")
@@ -99,14 +107,3 @@ class Place:
             if file.is_file() and file.suffix != ".log"
         ]
         return height, files
-
-
-def kill_when(process: subprocess.Popen[str], seconds: float, number: int = signal.SIGKILL) -> Finished:
-    """Send a signal after so many seconds, unless it has ended before."""
-    deadline = time.monotonic() + seconds
-    while process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    if process.poll() is None:
-        process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    return Finished(process.returncode, out, err)

@@ -34,18 +34,17 @@ def test_a_round_is_told_with_accuracy_gas_and_phases(fresh: Place) -> None:
     assert set(second["phases"]) == {"train", "record", "merge", "evaluate"}
 
 
-def test_a_chain_that_was_rolled_back_is_found_by_the_next_audit(fresh: Place) -> None:
-    assert fresh.rounds(2).code == 0
-    head = fresh.head()
-    fresh.down()
-    for file in ("deployment.json",):
-        (fresh.home / file).unlink()
-    fresh.up()
-    assert fresh.rounds(1).code == 0
-    audited = fresh.audit()
+def test_a_chain_that_was_rolled_back_is_found_by_the_next_audit(own: Place) -> None:
+    assert own.rounds(2).code == 0
+    head = own.head()
+    own.down()
+    (own.home / "deployment.json").unlink()
+    own.up()
+    assert own.rounds(1).code == 0
+    audited = own.audit()
     assert audited.code == 1
     (finding,) = audited.lines()[0]["findings"]
     assert finding["check"] == "expected-head"
     assert head in finding["expected"]
-    assert fresh.audit("tiny", "--forget").code == 0
-    assert fresh.audit("tiny", "--forget", "--expected-head", head).code == 1
+    assert own.audit("tiny", "--forget").code == 0
+    assert own.audit("tiny", "--forget", "--expected-head", head).code == 1
