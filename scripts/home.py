@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from fl.client_app import read_key
 from scripts.cli import BadInputError
+from twins.contribution import address_of_key
+from twins.errors import TwinsError
 from twins.store import DirectoryStore
-from twins.types import Digest, TwinId, parse_digest
+from twins.types import Address, Digest, TwinId, parse_digest
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Home:
             return None
         try:
             return parse_digest(json.loads(file.read_text())["head"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, TwinsError) as error:
             raise BadInputError(
                 f"{file}: expected what an audit wrote there, got {error}; delete it to forget"
             ) from error
@@ -92,6 +96,26 @@ def given_device_keys(folder: Path, count: int) -> tuple[Path, ...]:
     if len(files) < count:
         raise BadInputError(f"{folder}: expected {count} files *.key (one per device), got {len(files)}")
     return files[:count]
+
+
+def require_own_keys(files: Sequence[Path]) -> None:
+    """Refuse key files that aren't one private key each.
+
+    A key that two devices share would count twice, at two stations even unseen by their rosters.
+
+    Raises:
+        DataError: a file can't be read or isn't hex.
+        BadInputError: no private key, or that of another file.
+    """
+    seen: dict[Address, Path] = {}
+    for file in files:
+        try:
+            account = address_of_key(read_key(file))
+        except TwinsError as error:
+            raise BadInputError(f"device key {file}: {error}") from error
+        if account in seen:
+            raise BadInputError(f"device key {file}: expected a key of its own for every device, got {seen[account]}'s")
+        seen[account] = file
 
 
 def write_atomically(file: Path, text: str) -> None:

@@ -24,6 +24,7 @@ from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
 from fl.strategies import StrategySpec
 from fl.training import initial_model
 from scripts.cli import BadInputError
+from scripts.home import require_own_keys
 from twins.aggregation import WEIGHTED_MEAN, function_of
 from twins.archive import Archive
 from twins.contribution import SigningDomain
@@ -35,6 +36,12 @@ from twins.updates import History, StationUpdate
 
 MAX_STATIONS = 64
 """Of the registry: an electorate is a bit set of 64."""
+
+MAX_WINDOW = 2**24 - 1
+"""Seconds, of the ledger: a window is a uint24, 194 days."""
+
+MAX_SEED = 2**53 - 1
+"""Manifests are canonical JSON, whose integers end here (RFC 8785, section 3.2.2.3)."""
 
 
 @dataclass(frozen=True)
@@ -161,11 +168,16 @@ def require_possible(settings: RunSettings) -> None:
 
     Raises:
         FlError: unknown data set, split or strategy, too many devices, more stations than devices.
-        BadInputError: too few or too many stations.
-        FormatError: not a twin's name.
+        FormatError, BadInputError: a name, number of stations, seed or window that can't be recorded.
     """
     if not 1 <= settings.stations <= MAX_STATIONS:
         raise BadInputError(f"--stations: expected 1 to {MAX_STATIONS}, got {settings.stations}")
+    if not 0 <= settings.seed <= MAX_SEED:
+        raise BadInputError(f"--seed: expected 0 to {MAX_SEED}, got {settings.seed}")
+    windows = {"--submit-window": settings.windows.submit_for, "--attest-window": settings.windows.attest_for}
+    for option, seconds in windows.items():
+        if not 1 <= seconds <= MAX_WINDOW:
+            raise BadInputError(f"{option}: expected 1 to {MAX_WINDOW} seconds, got {seconds}")
     twin_id(settings.twin)
     spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
     get(settings.dataset).load(settings.split, settings.devices)
@@ -179,9 +191,7 @@ def open_session(
     store: ArtifactStore,
     device_keys: Sequence[Path],
 ) -> Session:
-    """Enrol what isn't enrolled yet, and put the stations together.
-
-    Everything that can be refused is refused before anything is sent.
+    """Enrol what isn't enrolled yet, put the stations together; what can be refused is, before anything is sent.
 
     Args:
         settings: of the run.
@@ -192,9 +202,10 @@ def open_session(
     Raises:
         FlError: unknown data set or strategy, more stations than devices, unreadable keys.
         RecordError: the chain has other stations, or the twin has other settings.
-        BadInputError: a chain whose keys this command doesn't have.
+        BadInputError: a chain whose keys this command doesn't have; device keys that aren't one each.
     """
     require_possible(settings)
+    require_own_keys(device_keys)
     spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
     dataset = get(settings.dataset)
     genesis = initial_model(dataset.task, settings.seed)
