@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+# Tests kill processes and limit the size of their files: a module that one of them was just compiling would stay behind
+# cut short ("marshal data too short"), and break every process that imports it later.
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+sys.dont_write_bytecode = True
 
 # The Solidity tests beside these are Hardhat's.
 collect_ignore = ["contracts"]
