@@ -17,10 +17,8 @@ LEDGER, REGISTRY = "chain.round_ledger:RoundLedger", "chain.twin_registry:TwinRe
 STORE, DEVICE = "twins.store:DirectoryStore", "twins.updates:DeviceUpdate"
 
 KILLS = (
-    Aim(f"{REGISTRY}.register_twin"),
     Aim(f"{REGISTRY}.register_twin", after=True),
     Aim(f"{REGISTRY}.register_station", 2, after=True),
-    Aim(f"{REGISTRY}.set_roster", 2),
     Aim(f"{REGISTRY}.set_roster", 1, after=True),
     Aim(f"{LEDGER}.genesis"),
     Aim(f"{LEDGER}.genesis", after=True),
@@ -31,9 +29,7 @@ KILLS = (
     Aim(f"{LEDGER}.submit_update", 2, after=True),
     Aim(f"{LEDGER}.attest"),
     Aim(f"{LEDGER}.attest", after=True),
-    Aim(f"{LEDGER}.attest", 1, after=True),
     Aim(f"{STORE}._write", 3),
-    Aim(f"{STORE}._write", 6, after=True),
     Aim("scripts.federation_run:RoundResult"),
     Aim("scripts.rounds:print_json", after=True),
 )

@@ -113,15 +113,20 @@ def test_a_harmed_devnet_file_is_refused(place: Place) -> None:
     assert "devnet.json" in finished.err
 
 
+def _folder_instead(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 KEYS: dict[str, tuple[Callable[[Path], object], str]] = {
-    "too few": (lambda file: file.unlink(), "expected 6 files *.key"),
+    "too few": (_remove, "expected 6 files *.key"),
     "empty": (lambda file: file.write_text(""), "expected 64 hex digits"),
     "too short": (lambda file: file.write_text("ab" * 31), "got 62"),
     "no hex": (lambda file: file.write_text("secret garbage"), "expected 64 hex digits"),
     "binary": (lambda file: file.write_bytes(b"\xff\xfe\x00"), "expected 64 hex digits"),
     "zero": (lambda file: file.write_text("00" * 32), "device-0005.key"),
     "beyond the curve's order": (lambda file: file.write_text("ff" * 32), "device-0005.key"),
-    "a folder in its place": (lambda file: (file.unlink(), file.mkdir()), "cannot read the device key"),
+    "a folder in its place": (_folder_instead, "cannot read the device key"),
     "one twice at a station": (lambda file: shutil.copy(file.with_name("device-0002.key"), file), "key"),
     "one twice at two stations": (lambda file: shutil.copy(file.with_name("device-0001.key"), file), "key"),
 }

@@ -10,6 +10,7 @@ import importlib
 import inspect
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -89,7 +90,13 @@ class Warm:
 
 
 def start(
-    home: Path, folder: Path, script: str, arguments: Sequence[str], aim: Aim | None = None, stdout: Path | None = None
+    home: Path,
+    folder: Path,
+    script: str,
+    arguments: Sequence[str],
+    aim: Aim | None = None,
+    *,
+    limit: int | None = None,
 ) -> Warm:
     """Start a script.
 
@@ -99,19 +106,23 @@ def start(
         script: its name.
         arguments: of its command line.
         aim: when it gets a signal.
-        stdout: a terminal or file instead of one in ``folder``.
+        limit: bytes that a file of it may have (RLIMIT_FSIZE).
     """
     folder.mkdir(exist_ok=True)
-    out, err = stdout or folder / "out.txt", folder / "err.txt"
-    process = _CONTEXT.Process(target=_main, args=(home, out, err, script, tuple(arguments), aim))
+    out, err = folder / "out.txt", folder / "err.txt"
+    process = _CONTEXT.Process(target=_main, args=(home, out, err, script, tuple(arguments), aim, limit))
     process.start()
     return Warm(process, out, err)
 
 
-def _main(home: Path, out: Path, err: Path, script: str, arguments: tuple[str, ...], aim: Aim | None) -> None:
+def _main(
+    home: Path, out: Path, err: Path, script: str, arguments: tuple[str, ...], aim: Aim | None, limit: int | None
+) -> None:
     for number, file in ((1, out), (2, err)):
-        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | (0 if file.is_char_device() else os.O_TRUNC), 0o600), number)
-    os.environ |= {"TWINLEDGER_HOME": str(home), "TERM": "xterm"}
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    os.environ |= {"TWINLEDGER_HOME": str(home), "COLUMNS": "120"}
     if aim is not None:
         aim.arm()
     from scripts.cli import execute
