@@ -232,7 +232,10 @@ def test_every_link_path_test_and_make_target_that_is_named_exists(document: Pat
 
 def test_the_protocol_names_every_finding_that_an_audit_can_make() -> None:
     sources = "\n".join(file.read_text(encoding="utf-8") for file in (PROJECT / "chain").glob("*.py"))
-    made = r'(?:Finding|compare|check_recomputed)\(\s*"([a-z0-9-]+)"|\("(\w+)", lambda: model\.require_|check = "(\w+)" if '
+    made = (
+        r'(?:Finding|compare|check_recomputed)\(\s*"([a-z0-9-]+)"'
+        r'|\("(\w+)", lambda: model\.require_|check = "(\w+)" if '
+    )
     names = {name for match in re.findall(made, sources) for name in match if name}
     assert {"lineage", "artifact", "tier-2", "schema"} <= names, "expected to find the names in the sources"
     protocol = (PROJECT / "docs" / "protocol.md").read_text(encoding="utf-8")
