@@ -170,8 +170,10 @@ def readers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Path, Future[subprocess.CompletedProcess[str]]]]:
     """All readers at once: each spends most of its time importing torch, on one core."""
-    mine = (item for item in request.session.items if "readers" in getattr(item, "fixturenames", ()))
-    selected = {item.callspec.params["document"] for item in mine if isinstance(item, pytest.Function)}
+    # Only those that were selected with -k or by their ids.
+    mine = [item for item in request.session.items if "readers" in getattr(item, "fixturenames", ())]
+    documents = [item.callspec.params["document"] for item in mine if isinstance(item, pytest.Function)]
+    selected = [document for document in documents if isinstance(document, Path)]
     with ThreadPoolExecutor() as pool:
         yield {document: pool.submit(read, document, tmp_path_factory.mktemp("reader")) for document in selected}
 
