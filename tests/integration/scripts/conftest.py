@@ -9,17 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from chain.hardhat_node import CHAIN_ID, HardhatNode
+from scripts.devnet_state import DevnetState
 from tests.integration.scripts.commands import Place
 
 
 @contextmanager
 def _devnet(home: Path) -> Iterator[Place]:
     place = Place(home)
-    place.up()
-    try:
-        yield place
-    finally:
-        place.down()
+    # As devnet.py up has it, but attached: a test run that is killed must not leave a chain behind.
+    with HardhatNode.start(log=home / "devnet.log") as node:
+        process = node.identity
+        DevnetState("hardhat", node.url, CHAIN_ID, process.pid, process.started, str(node.log)).save(home)
+        deployed = place.run("deploy")
+        assert deployed.code == 0, deployed
+        try:
+            yield place
+        finally:
+            place.down()  # also one that the test itself has started
 
 
 @contextmanager
