@@ -41,7 +41,7 @@ PROSE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]*))?\)")
 PATH = re.compile(r"`(?P<path>(?:tests|docs|twins|fl|chain|contracts|scripts|benchmarks|requirements)/[\w./-]*)`")
 TEST = re.compile(r"`(?P<test>test_\w+)`")
-TARGET = re.compile(r"(?:`|^)make (?P<target>[a-z]+)", re.MULTILINE)
+TARGET = re.compile(r"(?:`|^)make (?P<target>[a-z]+)(?=`|$|\s+#|\s+ARGS)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
