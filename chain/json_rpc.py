@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,35 +19,49 @@ from chain.receipts import hex_bytes
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+@dataclass(frozen=True)
+class _Node:
+    url: str
+    provider: HTTPProvider
+
+
 class JsonRpc:
-    """One node's JSON-RPC. Threads may share it.
+    """The JSON-RPC of a chain's nodes. One is in use until it gives no answer; then the next takes its place.
+
+    Threads may share it.
 
     Attributes:
-        url: of the node.
-        timeout: seconds for one request, and for a transaction to be mined.
+        urls: of the nodes, in the order of preference.
+        timeout: seconds for one request.
     """
 
-    def __init__(self, url: str, *, timeout: float = 30.0) -> None:
+    def __init__(self, urls: str | Sequence[str], *, timeout: float = 30.0) -> None:
         """Connect lazily: the first request opens the connection.
+
+        Args:
+            urls: of one or several nodes of the same chain, http or https; text may hold several with commas.
+            timeout: seconds for one request.
 
         Raises:
             ChainError: no http(s) URL, or a timeout that isn't positive.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ChainError(f"not a node's address: expected http://host:port, got {url!r}")
         if not timeout > 0:
             raise ChainError(f"timeout: expected seconds above 0, got {timeout}")
-        self.url = url
+        self.urls = tuple(url.strip() for url in urls.split(",")) if isinstance(urls, str) else tuple(urls)
         self.timeout = timeout
-        options: dict[str, Any] = {"timeout": timeout}
-        if parts.hostname in _LOOPBACK:  # a proxy from the environment must not see the local node's traffic
-            options["proxies"] = {"http": None, "https": None}
-        self._provider = HTTPProvider(url, request_kwargs=options, exception_retry_configuration=None)
+        self._nodes = tuple(_Node(url, _provider(url, timeout)) for url in self.urls)
+        if not self._nodes:
+            raise ChainError("nodes: expected http://host:port at least once, got none")
+        self._used = 0
+
+    @property
+    def url(self) -> str:
+        """Of the node in use."""
+        return self._nodes[self._used].url
 
     def __repr__(self) -> str:
-        """The node's address."""
-        return f"{type(self).__name__}({self.url!r})"
+        """The nodes' addresses."""
+        return f"{type(self).__name__}({', '.join(self.urls)!r})"
 
     def rpc(self, method: str, params: Sequence[object] = ()) -> Any:
         """Ask the node one thing.
@@ -56,7 +71,7 @@ class JsonRpc:
             ContractRevertError: a contract refused.
             RpcError: the node did.
         """
-        return self._result(method, self._post(lambda: self._provider.make_request(RPCEndpoint(method), list(params))))
+        return self._result(method, self._post(lambda node: node.make_request(RPCEndpoint(method), list(params))))
 
     def batch(self, requests_: Sequence[tuple[str, Sequence[object]]]) -> list[Any]:
         """Ask the node several things in one round trip; answers in the same order.
@@ -67,23 +82,42 @@ class JsonRpc:
             RpcError: the first one's that the node refused.
         """
         calls = [(RPCEndpoint(method), list(params)) for method, params in requests_]
-        answers = self._post(lambda: self._provider.make_batch_request(calls))
+        answers = self._post(lambda node: node.make_batch_request(calls))
         if not isinstance(answers, list):  # refused as a whole
             return [self._result("batch", answers)]
         if len(answers) != len(calls):
             raise RpcError("batch", 0, f"expected {len(calls)} answers, got {len(answers)}")
         return [self._result(method, answer) for (method, _), answer in zip(requests_, answers, strict=True)]
 
-    def _post(self, request: Callable[[], Any]) -> Any:
+    def _post(self, request: Callable[[HTTPProvider], Any]) -> Any:
+        """Ask the node in use, or else the first of the others that answers and is fit to take its place."""
         try:
-            try:
-                return request()
-            except requests.ConnectionError:
-                # A node closes idle connections (Node.js after 5 s), and a request can cross with that. Once
-                # more is safe: reads are, and a transaction has one hash however often it is sent.
-                return request()
-        except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
-            raise ChainUnreachableError(self.url, _reason(error)) from error
+            return _ask(self._nodes[self._used], request)
+        except ChainUnreachableError as error:
+            for index in self._others():
+                try:
+                    self._require_fit(index)
+                    answer = _ask(self._nodes[index], request)
+                except ChainError:
+                    continue
+                self._used = index
+                return answer
+            if len(self._nodes) > 1:
+                error.add_note(f"nor from the others: {', '.join(self.urls)}")
+            raise
+
+    def _others(self) -> tuple[int, ...]:
+        """Return the nodes not in use, the next one first."""
+        count = len(self._nodes)
+        return tuple((self._used + step) % count for step in range(1, count))
+
+    def _ask_node(self, index: int, method: str, params: Sequence[object] = ()) -> Any:
+        """Ask one certain node."""
+        answer = _ask(self._nodes[index], lambda node: node.make_request(RPCEndpoint(method), list(params)))
+        return self._result(method, answer)
+
+    def _require_fit(self, index: int) -> None:
+        """Raise ChainError if a node that answers must not be used all the same."""
 
     def _result(self, method: str, answer: Any) -> Any:
         if not isinstance(answer, Mapping):  # something speaks JSON there, but not JSON-RPC
@@ -95,6 +129,28 @@ class JsonRpc:
             raise RpcError(method, 0, str(error if error is not None else answer))
         _raise_revert(error)
         raise RpcError(method, int(error.get("code", 0)), str(error.get("message", error)))
+
+
+def _provider(url: str, timeout: float) -> HTTPProvider:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ChainError(f"not a node's address: expected http://host:port, got {url!r}")
+    options: dict[str, Any] = {"timeout": timeout}
+    if parts.hostname in _LOOPBACK:  # a proxy from the environment must not see the local node's traffic
+        options["proxies"] = {"http": None, "https": None}
+    return HTTPProvider(url, request_kwargs=options, exception_retry_configuration=None)
+
+
+def _ask(node: _Node, request: Callable[[HTTPProvider], Any]) -> Any:
+    try:
+        try:
+            return request(node.provider)
+        except requests.ConnectionError:
+            # A node closes idle connections (Node.js after 5 s), and a request can cross with that. Once
+            # more is safe: reads are, and a transaction has one hash however often it is sent.
+            return request(node.provider)
+    except (requests.RequestException, Web3Exception, ValueError, OSError) as error:
+        raise ChainUnreachableError(node.url, _reason(error)) from error
 
 
 def _reason(error: Exception) -> str:

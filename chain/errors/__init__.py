@@ -10,10 +10,13 @@
     ├── DeploymentError         not the contracts that the deployment file names
     ├── CompilerError           no compiler, or sources that don't compile
     ├── DevnetError             the local node
+    ├── ChainStalledError       (block)              the nodes answer, but no blocks come
+    ├── InterruptedWaitError    this program was asked to stop waiting
     ├── RecordError             what is on the chain isn't what this participant can follow
     ├── TransactionError        (hash)
     │   ├── TransactionTimeoutError   not mined in time: it may still be
-    │   └── TransactionFailedError    mined and reverted, without a reason that a replay could find
+    │   ├── TransactionFailedError    mined and reverted, without a reason that a replay could find
+    │   └── UndoneError               mined, undone by a reorganisation, and refused when it was sent again
     └── ContractRevertError     (selector, data)
         ├── TwinRegistryError         with one class per custom error of the registry …
         ├── RoundLedgerError          … and of the ledger
@@ -30,16 +33,19 @@ from __future__ import annotations
 
 from chain.errors.base import (
     ChainError,
+    ChainStalledError,
     ChainUnreachableError,
     CompilerError,
     DeploymentError,
     DevnetError,
     EncodingError,
+    InterruptedWaitError,
     RecordError,
     RpcError,
     TransactionError,
     TransactionFailedError,
     TransactionTimeoutError,
+    UndoneError,
     WrongChainError,
 )
 from chain.errors.ledger import (
@@ -85,12 +91,14 @@ __all__ = [
     "AccessControlBadConfirmation",
     "AccessControlUnauthorizedAccount",
     "ChainError",
+    "ChainStalledError",
     "ChainUnreachableError",
     "CompilerError",
     "ContractRevertError",
     "DeploymentError",
     "DevnetError",
     "EncodingError",
+    "InterruptedWaitError",
     "PanicError",
     "RecordError",
     "RevertReasonError",
@@ -122,6 +130,7 @@ __all__ = [
     "TwinRegistryUnknownStation",
     "TwinRegistryUnknownTwin",
     "TwinRegistryZeroValue",
+    "UndoneError",
     "UnknownRevertError",
     "WrongChainError",
 ]

@@ -68,6 +68,26 @@ class DevnetError(ChainError):
     """The local node can't be started, or doesn't live."""
 
 
+class ChainStalledError(ChainError):
+    """No blocks come.
+
+    Attributes:
+        block: the newest one's number.
+    """
+
+    def __init__(self, url: str, block: int, seconds: float) -> None:
+        """Name the node, its newest block and how long was waited."""
+        super().__init__(
+            f"chain at {url}: expected blocks after {block} within {seconds:.0f} s, got too few; "
+            "see to its validators, then run again: it continues where it was"
+        )
+        self.block = block
+
+
+class InterruptedWaitError(ChainError):
+    """Somebody asked to stop waiting."""
+
+
 class RecordError(ChainError):
     """What is on the chain isn't what this participant can follow."""
 
@@ -99,3 +119,13 @@ class TransactionFailedError(TransactionError):
     def __init__(self, transaction: str, block: int) -> None:
         """Name the transaction and its block."""
         super().__init__(transaction, f"reverted in block {block}, and a replay on the state around it does not")
+
+
+class UndoneError(TransactionError):
+    """Mined, undone by a reorganisation, and refused when it was sent again. Nothing of it is on the chain."""
+
+    def __init__(self, transaction: str, block: int, reason: str) -> None:
+        """Name the transaction, the block that it was in and why it can't be had again."""
+        super().__init__(
+            transaction, f"a reorganisation undid block {block}, and sent again it was refused: {reason}; do it again"
+        )
