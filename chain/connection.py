@@ -122,6 +122,17 @@ class Chain(Nodes):
             yield from (Log.parse(item) for item in found)
             first, page = end + 1, min(page * 2, _LARGEST_PAGE)
 
+    def receipt(self, hash_: str) -> Receipt:
+        """Return the receipt of a mined transaction; after a reorganisation its block may be another.
+
+        Raises:
+            RpcError: it isn't mined.
+        """
+        found = self.rpc("eth_getTransactionReceipt", (hash_,))
+        if found is None:
+            raise RpcError("eth_getTransactionReceipt", 0, f"transaction {hash_} is not mined")
+        return Receipt.parse(found)
+
     # -- transactions ---------------------------------------------------------------------------------------
 
     def transact(self, account: Account, to: Address, data: bytes, value: int = 0) -> Receipt:

@@ -134,7 +134,8 @@ def deploy_contracts(
 
     registry = create("TwinRegistry", admin.address)
     ledger = create("RoundLedger", registry)
-    block = receipts["TwinRegistry"].block
+    chain.settle()  # or the block's hash, by which the deployment is known, could still change
+    block = chain.receipt(receipts["TwinRegistry"].hash).block
     block_hash = chain.block_hash(block)
     if block_hash is None:
         raise DeploymentError(f"block {block}: expected it on the chain, got nothing: it was reorganised; deploy anew")

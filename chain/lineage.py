@@ -56,10 +56,10 @@ class Lineage:
             since: block of the deployment; nothing happened before.
 
         Raises:
-            TwinRegistryUnknownTwin: no such twin.
+            TwinRegistryUnknownTwin: no such twin, as far as the chain is settled.
             ChainError: the chain can't be read.
         """
-        block = ledger.chain.block_number()
+        block = ledger.chain.settled_block()  # an audit of what may still be undone would prove nothing
         record = registry.twin_of(twin, block)
         events = ledger.events(twin, since, block)
         finals = tuple(event for event in events if isinstance(event, RoundFinal))

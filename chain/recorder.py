@@ -7,6 +7,7 @@ already holds an action is read from the chain before it is sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chain.accounts import Account
@@ -29,17 +30,16 @@ class Recorder:
     ledger: RoundLedger
     archive: Archive
 
-    def record_update(
+    def store_update(
         self, update: StationUpdate, base_round: int, roster: tuple[Address, ...]
-    ) -> tuple[Digest, Receipt]:
-        """Store a station's update with all that stands behind it, then submit it.
+    ) -> tuple[Digest, Callable[[], Receipt]]:
+        """Store a station's update with all that stands behind it.
 
         Returns:
-            Digest of the manifest, and the receipt.
+            Digest of the manifest, and what submits it: raises ContractRevertError if the ledger refuses.
 
         Raises:
-            StoreError: nothing was recorded.
-            ContractRevertError: the ledger refused.
+            StoreError: nothing may be recorded.
         """
         manifest = StationUpdateManifest(
             twin=self.twin,
@@ -58,30 +58,26 @@ class Recorder:
             engine=update.engine,
         )
         digest = self.archive.put_manifest(manifest)
-        receipt = self.ledger.submit_update(
-            self.account,
-            Update(
-                twin=self.twin,
-                round=update.round,
-                base_round=base_round,
-                base=update.base,
-                update=digest,
-                contributions=manifest.contributions,
-                examples=update.examples,
-            ),
+        recorded = Update(
+            twin=self.twin,
+            round=update.round,
+            base_round=base_round,
+            base=update.base,
+            update=digest,
+            contributions=manifest.contributions,
+            examples=update.examples,
         )
-        return digest, receipt
+        return digest, lambda: self.ledger.submit_update(self.account, recorded)
 
-    def record_model(self, manifest: TwinModelManifest, model: TwinModel) -> tuple[Digest, Receipt]:
-        """Store the merged model and its manifest, then attest to it.
+    def store_model(self, manifest: TwinModelManifest, model: TwinModel) -> tuple[Digest, Callable[[], Receipt]]:
+        """Store the merged model and its manifest.
 
         Returns:
-            Digest of the manifest, and the receipt.
+            Digest of the manifest, and what attests to it: raises ContractRevertError if the ledger refuses.
 
         Raises:
-            StoreError: nothing was recorded.
-            ContractRevertError: the ledger refused.
+            StoreError: nothing may be recorded.
         """
         self.archive.put(model.to_bytes())
         digest = self.archive.put_manifest(manifest)
-        return digest, self.ledger.attest(self.account, self.twin, manifest.round, digest)
+        return digest, lambda: self.ledger.attest(self.account, self.twin, manifest.round, digest)

@@ -60,6 +60,31 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Due:
+    """One action that is due, with all that it names stored: only its transaction is left to be sent."""
+
+    action: Action
+    round: int
+    send: Callable[[], Receipt]
+    digest: Digest | None = None
+
+    def record(self) -> Step:
+        """Send the transaction and wait until it is mined.
+
+        Raises:
+            ChainError: it wasn't. What was due is decided anew by looking at the chain.
+        """
+        return Step(self.action, self.round, self.send(), self.digest)
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """Something will be due when the chain has gone on far enough."""
+
+    round: int
+
+
+@dataclass(frozen=True)
 class Windows:
     """How a station opens rounds.
 
@@ -110,17 +135,26 @@ class StationFollower:
         return Recorder(self.twin, self.account, self.ledger, self.archive)
 
     def step(self, until: int) -> Step | None:
-        """Do what is due for this station, if anything.
+        """Do what is due for this station, if anything; as `due`."""
+        due = self.due(until)
+        return due.record() if isinstance(due, Due) else None
+
+    def due(self, until: int) -> Due | Unsettled | None:
+        """Prepare what is due for this station, if anything.
+
+        A vote can't be taken back, and the contract can't know whether it fits the round's updates: a station votes
+        only on what is settled, or a reorganisation could make a model final that nobody can derive from the record.
+        All other steps name what they are based on, and the contract refuses them if that has changed.
 
         Args:
             until: open no round beyond this number.
 
         Returns:
-            What was recorded, or None when there is nothing to do now.
+            None when there is nothing to do for this station until others have done something.
 
         Raises:
-            RecordError: the record cannot be followed honestly: evidence is missing or wrong. Nothing was attested.
-            TwinsError, ChainError, FlError: the step failed before it recorded anything; it can be done again.
+            RecordError: the record cannot be followed honestly: evidence is missing or wrong.
+            TwinsError, ChainError, FlError: the preparation failed; it can be done again.
         """
         state = self.ledger.round_of(self.twin)
         stations = self.registry.stations()
@@ -128,8 +162,8 @@ class StationFollower:
         if state.status in (RoundStatus.NONE, RoundStatus.FINAL, RoundStatus.ABORTED):
             return self._open(state.number + 1, stations) if state.number < until else None
         if state.status is RoundStatus.EXPIRED:
-            receipt = self.ledger.abort_round(self.account, self.twin, state.number)
-            return Step(Action.ABORTED, state.number, receipt)
+            number = state.number
+            return Due(Action.ABORTED, number, lambda: self.ledger.abort_round(self.account, self.twin, number))
         if not state.electorate & bit:
             return None
         if state.status is RoundStatus.SUBMITTING and not state.submitted & bit:
@@ -138,41 +172,49 @@ class StationFollower:
             return self._attest(state)
         return None
 
-    def _open(self, number: int, stations: tuple[Address, ...]) -> Step | None:
+    def _open(self, number: int, stations: tuple[Address, ...]) -> Due | None:
         # Opening goes round by turns, so that no station alone decides when rounds begin.
         if stations[number % len(stations)] != self.account.address:
             return None
         windows = self.windows
-        receipt = self.ledger.open_round(
-            self.account, self.twin, number, windows.submit_for, windows.attest_for, windows.min_updates
+        return Due(
+            Action.OPENED,
+            number,
+            lambda: self.ledger.open_round(
+                self.account, self.twin, number, windows.submit_for, windows.attest_for, windows.min_updates
+            ),
         )
-        return Step(Action.OPENED, number, receipt)
 
-    def _submit(self, state: RoundState) -> Step:
+    def _submit(self, state: RoundState) -> Due:
         head = self.ledger.head(self.twin)
         update = self.learn(self.base_model(head.model), head.model, state.number, self.history())
-        digest, receipt = self.recorder.record_update(update, head.number, self.roster)
-        return Step(Action.SUBMITTED, state.number, receipt, digest)
+        digest, send = self.recorder.store_update(update, head.number, self.roster)
+        return Due(Action.SUBMITTED, state.number, send, digest)
 
-    def _attest(self, state: RoundState) -> Step:
-        head = self.ledger.head(self.twin)
-        evidence = self._evidence(state)
+    def _attest(self, state: RoundState) -> Due | Unsettled:
+        block = self.ledger.chain.settled_block()
+        settled = self.ledger.round_of(self.twin, block)
+        if (settled.number, settled.status, settled.submitted) != (state.number, state.status, state.submitted):
+            return Unsettled(state.number)
+        head = self.ledger.head(self.twin, block)
+        evidence = self._evidence(state, block)
         merged = self.merge([(e.model, e.recorded.examples) for e in evidence if e.model is not None])
         merged.require_schema(self.manifest.model_schema, "merged model")
         accepted = [e.recorded for e in evidence]
         manifest = merged_manifest(self.twin, self.manifest.merge_rule, state.number, head.model, accepted, merged)
-        digest, receipt = self.recorder.record_model(manifest, merged)
-        return Step(Action.ATTESTED, state.number, receipt, digest)
+        digest, send = self.recorder.store_model(manifest, merged)
+        return Due(Action.ATTESTED, state.number, send, digest)
 
-    def _evidence(self, state: RoundState) -> list[Evidence]:
+    def _evidence(self, state: RoundState, block: int) -> list[Evidence]:
         """Fetch and verify every counted update of the round, ascending by station.
 
         A station attests only to what it has checked down to the devices' signatures: a withheld or forged one must
         not become part of a final model.
         """
         gathered = []
-        rosters = [event for event in self.registry.events(self.since) if isinstance(event, RosterSet)]
-        for recorded in sorted(self._recorded(number=state.number), key=lambda update: device_order(update.station)):
+        rosters = [event for event in self.registry.events(self.since, block) if isinstance(event, RosterSet)]
+        counted = self._recorded(number=state.number, block=block)
+        for recorded in sorted(counted, key=lambda update: device_order(update.station)):
             roster_root = roster_root_at(rosters, recorded)
             evidence = gather(recorded, self.archive, self.manifest.model_schema, roster_root, self.domain)
             if evidence.findings:
@@ -183,8 +225,12 @@ class StationFollower:
             gathered.append(evidence)
         return gathered
 
-    def _recorded(self, *, number: int | None = None, station: Address | None = None) -> list[UpdateSubmitted]:
-        events = self.ledger.events(self.twin, self.since, kinds=(UpdateSubmitted,), number=number, station=station)
+    def _recorded(
+        self, *, number: int | None = None, station: Address | None = None, block: int | None = None
+    ) -> list[UpdateSubmitted]:
+        events = self.ledger.events(
+            self.twin, self.since, block, kinds=(UpdateSubmitted,), number=number, station=station
+        )
         return [event for event in events if isinstance(event, UpdateSubmitted) and not event.late]
 
     @property

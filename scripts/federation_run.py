@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 
-from chain.errors import RecordError
-from chain.station import Action, Step
-from chain.values import RoundStatus
+from chain.errors import ContractRevertError, RecordError, UndoneError
+from chain.station import Action, Step, Unsettled
+from chain.values import RoundState, RoundStatus
 from fl.station_trainer import Evaluation
+from scripts.sending import Sending
 from scripts.session import Session
 from twins.types import Digest
 
@@ -49,12 +50,16 @@ class RoundResult:
         return sum(step.receipt.gas_used for step in self.steps)
 
 
+_REFUSALS = 5  # in a row, of steps that were due when they were prepared
+
 Notice = Callable[[str], None]
 """Told what is about to happen, for a progress bar."""
 
 
 def run_rounds(session: Session, until: int, notice: Notice = lambda text: None) -> Iterator[RoundResult]:
     """Bring the twin's head to round ``until``; yield each round when it is final.
+
+    At the end everything that this run sent is settled.
 
     Raises:
         RecordError: no station can go on.
@@ -63,10 +68,20 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
     session.notice = notice
     number, parent, _ = session.head_model()
     while number < until:
-        started, trained, steps = perf_counter(), session.seconds_training, []
+        started, trained, steps, refused = perf_counter(), session.seconds_training, [], 0
         phases = dict.fromkeys(("train", "record", "merge", "evaluate"), 0.0)
         while session.head_round() == number:
-            steps.extend(_sweep(session, until, phases))
+            try:
+                steps.extend(_sweep(session, until, phases))
+                refused = 0
+            except (ContractRevertError, UndoneError) as error:
+                # Where blocks can be undone, what was due a moment ago may not be any more: look again, then do
+                # what is due now. On a chain that nobody else moves, or again and again, it is a fault.
+                refused += 1
+                if not session.network.chain.confirmations or refused == _REFUSALS:
+                    raise
+                session.network.chain.notice(f"round {number + 1}: {error} Looking at the chain again")
+                session.network.chain.await_block()
         phases["train"] = session.seconds_training - trained
         phases["record"] -= phases["train"]
         clock = perf_counter()
@@ -86,6 +101,8 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
             phases=phases,
         )
         parent = model
+    session.notice("waiting until everything is settled")
+    session.network.chain.settle()
 
 
 def _last_round(session: Session, until: int) -> int:
@@ -96,20 +113,40 @@ def _last_round(session: Session, until: int) -> int:
 
 def _sweep(session: Session, until: int, phases: dict[str, float]) -> list[Step]:
     """Let every station do what is due for it, once."""
-    steps = []
-    for index, follower in enumerate(session.followers):
+    network, unsettled, votes, wanted = session.network, False, 0, 0
+    with Sending(network.chain) as sending:
+        for index, follower in enumerate(session.followers):
+            clock = perf_counter()
+            session.notice(f"station {index + 1} of {len(session.followers)}")
+            due = follower.due(_last_round(session, until))
+            phase = "record"
+            if isinstance(due, Unsettled):
+                unsettled = True
+            elif due is not None:
+                if due.action is Action.ATTESTED:
+                    phase, votes = "merge", votes + 1
+                    wanted = wanted or _votes_wanted(network.ledger.round_of(session.twin))
+                sending.start(due)
+            phases[phase] += perf_counter() - clock
+            if votes and votes == wanted:
+                break  # final, if all are for the same model: what a station does next belongs to the next round
         clock = perf_counter()
-        session.notice(f"station {index + 1} of {len(session.followers)}")
-        step = follower.step(_last_round(session, until))
-        if step is not None:
-            steps.append(step)
-            phases["merge" if step.action is Action.ATTESTED else "record"] += perf_counter() - clock
-            if step.action is Action.ATTESTED and session.head_round() == step.round:
-                break  # final: what a station does next belongs to the next round
-    if not steps:
-        state = session.network.ledger.round_of(session.followers[0].twin)
-        raise RecordError(
-            f"round {state.number} is {state.status.name.lower()} and no station of this run can take it further: "
-            f"expected {state.quorum} votes of {state.electorate.bit_count()} stations, got {state.voted.bit_count()}"
-        )
+        steps = sending.steps()
+    if not steps and unsettled:
+        session.notice(f"waiting for {network.chain.confirmations} blocks on top of the updates")
+        network.chain.await_block()
+    phases["merge" if votes else "record"] += perf_counter() - clock
+    if not steps and not unsettled:
+        state = network.ledger.round_of(session.twin)
+        if state.status is not RoundStatus.FINAL:  # or others have finished it meanwhile
+            raise RecordError(
+                f"round {state.number} is {state.status.name.lower()} and no station of this run can take it further: "
+                f"expected {state.quorum} votes of {state.electorate.bit_count()} stations, got "
+                f"{state.voted.bit_count()}"
+            )
     return steps
+
+
+def _votes_wanted(state: RoundState) -> int:
+    """Return how many votes end the round if all are for the same model; one, when they weren't so far."""
+    return max(1, state.quorum - state.voted.bit_count())

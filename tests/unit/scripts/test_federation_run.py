@@ -9,13 +9,35 @@ from typing import Any, cast
 
 import pytest
 
-from chain.errors import RecordError
-from chain.station import Action, Step
+from chain.errors import RecordError, RoundLedgerNoGenesis
+from chain.station import Action, Due, Step, Unsettled
 from chain.values import RoundStatus
 from scripts.federation_run import RoundResult, run_rounds
 from scripts.session import Session
+from twins.types import TwinId
 
 pytestmark = pytest.mark.unit
+
+
+@dataclass
+class Chain:
+    """A chain whose blocks come when somebody waits for them."""
+
+    confirmations: int = 0
+    blocks: int = 0
+    settled: bool = False
+    said: list[str] = field(default_factory=list)
+
+    def await_block(self) -> None:
+        self.blocks += 1
+
+    def settle(self) -> None:
+        self.settled = True
+
+    def notice(self, text: str) -> None:
+        self.said.append(text)
+
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -26,14 +48,16 @@ class World:
     number: int = 0
     head: int = 0
     asked: list[int] = field(default_factory=list)
+    chain: Chain = field(default_factory=Chain)
 
-    def session(self, *stations: Callable[[World, int], Step | None]) -> Session:
-        def follower(act: Callable[[World, int], Step | None]) -> SimpleNamespace:
-            def step(until: int) -> Step | None:
+    def session(self, *stations: Act) -> Session:
+        def follower(act: Act) -> SimpleNamespace:
+            def due(until: int) -> Due | Unsettled | None:
                 self.asked.append(until)
-                return act(self, until)
+                made = act(self, until)
+                return Due(made.action, made.round, lambda: made.receipt) if isinstance(made, Step) else made
 
-            return SimpleNamespace(step=step, twin="twin", roster=("device", "device"))
+            return SimpleNamespace(due=due, twin="twin", roster=("device", "device"))
 
         def state(twin: str) -> SimpleNamespace:
             return SimpleNamespace(number=self.number, status=self.status, quorum=2, electorate=0b111, voted=0b1)
@@ -45,13 +69,16 @@ class World:
                 notice=None,
                 seconds_training=0.0,
                 followers=[follower(act) for act in stations],
-                network=SimpleNamespace(ledger=SimpleNamespace(round_of=state)),
+                network=SimpleNamespace(ledger=SimpleNamespace(round_of=state), chain=self.chain),
                 head_round=lambda: self.head,
                 head_model=lambda: (self.head, f"model {self.head}", "weights"),
                 evaluate=lambda model, weights: f"evaluation of {model}",
                 merged_updates=lambda model: len(stations),
             ),
         )
+
+
+Act = Callable[[World, int], Step | Unsettled | None]
 
 
 def step(action: Action, number: int, gas: int) -> Step:
@@ -115,3 +142,51 @@ def test_a_station_that_fails_stops_the_run_with_its_own_words() -> None:
 
     with pytest.raises(RecordError, match="station B"):
         list(run_rounds(World().session(idle, failing, diligent), 1))
+
+
+def test_votes_wait_for_the_blocks_on_top_of_what_they_are_about() -> None:
+    world = World(RoundStatus.ATTESTING, chain=Chain(confirmations=3))
+
+    def careful(world: World, until: int) -> Step | Unsettled | None:
+        return diligent(world, until) if world.chain.blocks == 3 else Unsettled(1)
+
+    assert [result.number for result in run_rounds(world.session(careful), 1)] == [1]
+    assert world.chain.settled, "a run that is over is settled"
+
+
+def refused_twice(world: World, until: int) -> Step | None:
+    if world.chain.blocks < 2:
+        raise RoundLedgerNoGenesis(TwinId("0x" + "ab" * 32))
+    return diligent(world, until)
+
+
+def test_a_step_that_a_reorganisation_made_void_is_decided_anew() -> None:
+    world = World(chain=Chain(confirmations=3))
+    assert [result.number for result in run_rounds(world.session(refused_twice), 1)] == [1]
+    assert len(world.chain.said) == 2
+
+
+def test_a_chain_that_undoes_nothing_has_no_second_try() -> None:
+    with pytest.raises(RoundLedgerNoGenesis):
+        list(run_rounds(World().session(refused_twice), 1))
+
+
+def test_a_step_that_is_refused_again_and_again_is_a_fault() -> None:
+    def refused(world: World, until: int) -> Step | None:
+        raise RoundLedgerNoGenesis(TwinId("0x" + "ab" * 32))
+
+    world = World(chain=Chain(confirmations=3))
+    with pytest.raises(RoundLedgerNoGenesis):
+        list(run_rounds(world.session(refused), 1))
+    assert world.chain.blocks == 4
+
+
+def test_votes_beyond_the_quorum_are_not_sent() -> None:
+    world = World(RoundStatus.ATTESTING, number=1, chain=Chain(confirmations=3))
+
+    def voting(world: World, until: int) -> Step | None:
+        world.head, world.status = 1, RoundStatus.FINAL
+        return step(Action.ATTESTED, 1, 100)
+
+    (result,) = run_rounds(world.session(voting, voting, voting), 1)
+    assert result.gas == 100, "one vote was there, two were wanted"
