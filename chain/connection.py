@@ -154,6 +154,22 @@ class Chain(Nodes):
         """
         return self._transactions.transact(account, {"to": to, "data": "0x" + data.hex(), "value": value})
 
+    def transact_all(self, account: Account, to: Address, calls: Sequence[bytes]) -> list[Receipt]:
+        """Sign and send several transactions, in their order, before waiting for the first to be mined.
+
+        Each must be possible on the present state, for it is estimated before those in front of it are mined.
+
+        Args:
+            account: that signs and pays.
+            to: contract.
+            calls: calldata of each.
+
+        Raises:
+            As `transact`; those before the refused one were sent all the same.
+        """
+        requests = [{"to": to, "data": "0x" + data.hex(), "value": 0} for data in calls]
+        return self._transactions.transact_all(account, requests)
+
     def deploy(self, account: Account, bytecode: bytes, args: bytes = b"") -> Receipt:
         """Create a contract.
 

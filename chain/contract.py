@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chain.accounts import Account
@@ -32,6 +33,10 @@ class Contract:
 
     def _transact(self, account: Account, function: str, *values: object) -> Receipt:
         return self.chain.transact(account, self.address, self.interface.functions[function].encode(*values))
+
+    def _transact_all(self, account: Account, function: str, calls: Iterable[Sequence[object]]) -> list[Receipt]:
+        encode = self.interface.functions[function].encode
+        return self.chain.transact_all(account, self.address, [encode(*values) for values in calls])
 
     def _read(self, function: str, *values: object, block: Block = None) -> tuple[Any, ...]:
         abi = self.interface.functions[function]

@@ -42,7 +42,7 @@ def enrol_stations(registry: TwinRegistry, registrar: Account, stations: Sequenc
     Raises:
         RecordError: as `missing_stations`.
     """
-    return [registry.register_station(registrar, station) for station in missing_stations(registry, stations)]
+    return registry.register_stations(registrar, missing_stations(registry, stations))
 
 
 def enrol_devices(registry: TwinRegistry, station: Account, devices: tuple[Address, ...]) -> Receipt | None:

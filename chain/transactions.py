@@ -8,12 +8,13 @@ and a proof-of-authority chain has no finality: the block that a transaction was
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from chain.accounts import Account
 from chain.errors import (
+    ChainError,
     ChainStalledError,
     ContractRevertError,
     RpcError,
@@ -72,23 +73,48 @@ class Transactions:
 
     def transact(self, account: Account, request: dict[str, Any]) -> Receipt:
         """Sign, send, wait until mined. As `Chain.transact`."""
-        for _ in range(_ATTEMPTS):
-            try:
-                return self._once(account, request)
-            except _NonceTakenError:
-                continue  # estimated and signed anew: if the other transaction did the same, the contract refuses
-        raise RpcError("eth_sendRawTransaction", 0, f"{account.address}: others took {_ATTEMPTS} nonces in a row")
+        return self.transact_all(account, [request])[0]
 
-    def _once(self, account: Account, request: dict[str, Any]) -> Receipt:
+    def transact_all(self, account: Account, requests: Sequence[dict[str, Any]]) -> list[Receipt]:
+        """Sign and send all, in order, then wait until the last is mined. As `Chain.transact_all`."""
         if self._open:
             self.tend(self._chain.block_number())
+        sent: list[_Sent] = []
+        receipts: list[Receipt] = []
+        failure: ChainError | None = None
         with self._lock_of(account.address):  # from nonce to send: two threads must not take the same nonce
+            try:
+                for request in requests:
+                    sent.append(self._send_new(account, request))
+            except ChainError as error:
+                failure = error
+        for one in sent:  # also those before one that was refused: nobody else looks after them
+            try:
+                receipts.append(self._finished(one))
+            except ChainError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return receipts
+
+    def _send_new(self, account: Account, request: Mapping[str, Any]) -> _Sent:
+        for _ in range(_ATTEMPTS):
             sent = self._prepare(account, request)
             sent.sign()
-            self._send(sent)
+            try:
+                self._send(sent)
+            except _NonceTakenError:
+                continue  # by another process; estimated anew: if it did the same, the contract refuses
             self._note(sent)
+            return sent
+        raise RpcError("eth_sendRawTransaction", 0, f"{account.address}: others took {_ATTEMPTS} nonces in a row")
+
+    def _finished(self, sent: _Sent) -> Receipt:
         try:
             receipt = self._mined(sent)
+        except _NonceTakenError:
+            self._forget(sent)
+            return self.transact(sent.account, dict(sent.request))
         except BaseException:
             self._forget(sent)
             raise

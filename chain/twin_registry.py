@@ -6,6 +6,8 @@ block: a number, or None for the newest.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chain.accounts import Account
 from chain.connection import Block, Receipt
 from chain.contract import Contract
@@ -32,6 +34,14 @@ class TwinRegistry(Contract):
             TwinRegistryAlreadyRegistered, TwinRegistryFull, TwinRegistryZeroValue.
         """
         return self._transact(account, "registerStation", station)
+
+    def register_stations(self, account: Account, stations: Sequence[Address]) -> list[Receipt]:
+        """Admit several stations, in this order, without waiting for one before the next is sent.
+
+        Raises:
+            As `register_station`; those before the refused one are admitted.
+        """
+        return self._transact_all(account, "registerStation", [(station,) for station in stations])
 
     def set_roster(self, account: Account, root: Digest, device_count: int) -> Receipt:
         """Enrol all devices of the calling station at once, replacing its former roster.

@@ -138,11 +138,9 @@ def admit(registry: TwinRegistry, registrar: Account, count: int) -> Mapping[str
     if count >= HARDHAT_ACCOUNTS:
         raise BadInputError(f"--stations: expected less than {HARDHAT_ACCOUNTS}, got {count}")
     accounts = [Account.from_mnemonic(HARDHAT_MNEMONIC, index).address for index in range(1, count + 1)]
-    return {
-        f"station {address}": registry.register_station(registrar, address)
-        for address in accounts
-        if not registry.station_of(address).registered
-    }
+    missing = [address for address in accounts if not registry.station_of(address).registered]
+    receipts = registry.register_stations(registrar, missing)
+    return {f"station {address}": receipt for address, receipt in zip(missing, receipts, strict=True)}
 
 
 def _table(deployment: Deployment, registry: TwinRegistry, receipts: Mapping[str, Receipt]) -> Table:
