@@ -1,12 +1,12 @@
 """Accounts that sign locally: no key ever goes to a node.
 
-One account belongs to one process: two processes that send from the same account take the same nonce, and one
-of their transactions is refused. Threads of one process may share an account; `chain.connection` puts them in
-line.
+Threads and processes may share an account: `chain.transactions` puts the threads in line, and signs anew when another
+process has taken a nonce.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,6 +69,27 @@ class Account:
                 f"not a mnemonic: expected 12 to 24 words with their checksum (BIP-39), got "
                 f"{len(mnemonic.split())} words"
             ) from None
+
+    @classmethod
+    def create(cls) -> Account:
+        """Return a new account, its key from the system's random numbers."""
+        return cls(EthAccount.create())
+
+    @classmethod
+    def from_keystore(cls, text: str, password: str) -> Account:
+        """Return the account of an encrypted key (Web3 Secret Storage, version 3).
+
+        Raises:
+            ChainError: not one, or another password.
+        """
+        try:
+            return cls(EthAccount.from_key(EthAccount.decrypt(text, password)))
+        except (ValueError, TypeError, KeyError, NotImplementedError, AttributeError, ValidationError):
+            raise ChainError("expected an encrypted key (Web3 Secret Storage) and its password, got others") from None
+
+    def to_keystore(self, password: str) -> str:
+        """Return the key encrypted (Web3 Secret Storage, version 3; scrypt, n = 2^18: half a second a guess)."""
+        return json.dumps(EthAccount.encrypt(self._signer.key, password, kdf="scrypt"))
 
     def sign_transaction(self, transaction: Mapping[str, Any]) -> tuple[bytes, str]:
         """Sign with a deterministic nonce (RFC 6979), under the transaction's chain id (EIP-155, EIP-1559).
