@@ -5,6 +5,7 @@ Examples:
     scripts/audit.py watch --expected-head 0x3f…       … which must contain this model
     scripts/audit.py watch --json | jq .verdict        for programs
     scripts/audit.py watch --rpc http://10.0.0.7:8545 --deployment d.json --artifacts /mnt/blocks
+    scripts/audit.py watch --rpc http://10.0.0.7:8545 --deployment d.json --ipfs http://10.0.0.7:5001 --ipfs-tokens t
 
 Exit codes: 0 verified, 1 something is wrong (each finding says what was expected and what is there), 2 the audit
 could not be made. A clean audit remembers the head; the next one must still find it in the lineage, so that a
@@ -38,17 +39,23 @@ from scripts.cli import (
     print_json,
     run,
 )
-from scripts.devnet_state import rpc_url
+from scripts.connections import (
+    ConfirmationsOption,
+    IpfsOption,
+    IpfsTokensOption,
+    Network,
+    PatienceOption,
+    Reach,
+)
 from scripts.home import Home
-from scripts.session import Network
 from twins.archive import Archive
-from twins.store import DirectoryStore
+from twins.store import ArtifactStore
 from twins.types import Digest, parse_digest, twin_id
 
 
 def audit_twin(
     network: Network,
-    store: DirectoryStore,
+    store: ArtifactStore,
     name: str,
     expected: tuple[Digest, ...],
     console: Console,
@@ -125,7 +132,14 @@ def main(
     home: HomeOption = DEFAULT_HOME,
     rpc: RpcOption = None,
     deployment: Annotated[Path | None, typer.Option(help="Deployment file [HOME/deployment.json].")] = None,
-    artifacts: Annotated[Path | None, typer.Option(help="Folder of the artifact store [HOME/artifacts].")] = None,
+    artifacts: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an embedded store [the devnet's IPFS nodes, or HOME/artifacts]."),
+    ] = None,
+    ipfs: IpfsOption = None,
+    ipfs_tokens: IpfsTokensOption = None,
+    confirmations: ConfirmationsOption = None,
+    patience: PatienceOption = 0.0,
     expected_head: Annotated[
         list[str] | None, typer.Option(help="A model digest that must be in the lineage; may be repeated.")
     ] = None,
@@ -141,13 +155,13 @@ def main(
     """Audit a twin (see --help)."""
     place = Home(home)
     expected = [parse_digest(digest) for digest in expected_head or ()]
-    network = Network.open(rpc_url(rpc, home), deployment or place.deployment)
+    reach = Reach(place, rpc, tuple(ipfs or ()), ipfs_tokens, artifacts, confirmations=confirmations, patience=patience)
+    network = Network.open(reach.chain(), deployment or place.deployment)
     identity = twin_id(twin)
     remembered = None if forget else place.remembered_head(identity)
     if remembered is not None:
         expected.append(remembered)
-    store = DirectoryStore(artifacts) if artifacts else place.store()
-    report = audit_twin(network, store, twin, tuple(expected), err, trust_strategy or ())
+    report = audit_twin(network, reach.store(), twin, tuple(expected), err, trust_strategy or ())
     if report.ok:
         place.remember_head(identity, report.head.model)
     if json_output:

@@ -30,11 +30,13 @@ from chain.deployment import deploy_contracts
 from chain.hardhat_node import HardhatNode
 from scripts.audit import audit_twin, summary
 from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, command, err, out, run
+from scripts.connections import Network
 from scripts.federation_run import RoundResult
 from scripts.home import Home
 from scripts.report import ReportData, RoundRow, Tampering, render
 from scripts.rounds import announce, show_rounds
-from scripts.session import Network, RunSettings, Session, open_session, require_possible
+from scripts.session import Session, open_session
+from scripts.settings import RunSettings, require_possible
 from twins.archive import Archive
 from twins.manifest import TwinModelManifest
 from twins.store import DirectoryStore

@@ -37,7 +37,9 @@ from scripts.cli import (
     print_json,
     run,
 )
-from scripts.devnet_state import rpc_url
+from scripts.connections import ConfirmationsOption, PatienceOption, Reach
+from scripts.home import Home
+from scripts.keys import PasswordOption, read_account
 
 MAX_STATIONS = 64
 
@@ -45,15 +47,18 @@ MAX_STATIONS = 64
 @command(__doc__)
 def main(
     stations: Annotated[int, typer.Option(help="Admit Hardhat's accounts 1 to N.", min=0, max=MAX_STATIONS)] = 0,
-    admin_key: Annotated[Path | None, typer.Option(help="File with the administrator's private key (hex).")] = None,
+    admin_key: Annotated[Path | None, typer.Option(help="Administrator's key file: hex, or encrypted (.json).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Deploy anew.")] = False,
+    password_file: PasswordOption = None,
     rpc: RpcOption = None,
+    confirmations: ConfirmationsOption = None,
+    patience: PatienceOption = None,
     home: HomeOption = DEFAULT_HOME,
     json_output: JsonOption = False,
 ) -> None:
     """Deploy (see --help)."""
-    chain = Chain(rpc_url(rpc, home))
-    admin = administrator(chain, admin_key)
+    chain = Reach(Home(home), rpc, confirmations=confirmations, patience=patience).chain()
+    admin = administrator(chain, admin_key, password_file)
     if stations and chain.chain_id != CHAIN_ID:
         raise BadInputError(
             f"--stations: expected a Hardhat devnet (chain id {CHAIN_ID}), got chain id {chain.chain_id}: "
@@ -69,6 +74,7 @@ def main(
     registry, _ = open_contracts(chain, deployment)
     kept = not receipts
     receipts |= admit(registry, admin, stations)
+    chain.settle()
     if json_output:
         print_json(
             {
@@ -89,20 +95,14 @@ def main(
     out.print(f"deployment file: {file}")
 
 
-def administrator(chain: Chain, key_file: Path | None) -> Account:
-    """Return the account that deploys.
+def administrator(chain: Chain, key_file: Path | None, password_file: Path | None = None) -> Account:
+    """Return the account that deploys and admits.
 
     Raises:
         BadInputError: no key on a chain where Hardhat's public ones would make everybody the administrator.
     """
     if key_file is not None:
-        try:
-            return Account.from_key(bytes.fromhex(key_file.read_text(encoding="utf-8").strip().removeprefix("0x")))
-        except (OSError, ValueError) as error:
-            # The cause may quote the file's content, which must not end on a terminal.
-            raise BadInputError(
-                f"{key_file}: expected a private key of 64 hex digits, got {type(error).__name__}"
-            ) from None
+        return read_account(key_file, password_file)
     if chain.chain_id != CHAIN_ID:
         raise BadInputError(
             f"--admin-key: expected a key file on chain id {chain.chain_id}, got none; only on a Hardhat "

@@ -114,7 +114,7 @@ def _last_round(session: Session, until: int) -> int:
 def _sweep(session: Session, until: int, phases: dict[str, float]) -> list[Step]:
     """Let every station do what is due for it, once."""
     network, unsettled, votes, wanted = session.network, False, 0, 0
-    with Sending(network.chain) as sending:
+    with Sending[Step](network.chain) as sending:
         for index, follower in enumerate(session.followers):
             clock = perf_counter()
             session.notice(f"station {index + 1} of {len(session.followers)}")
@@ -126,12 +126,12 @@ def _sweep(session: Session, until: int, phases: dict[str, float]) -> list[Step]
                 if due.action is Action.ATTESTED:
                     phase, votes = "merge", votes + 1
                     wanted = wanted or _votes_wanted(network.ledger.round_of(session.twin))
-                sending.start(due)
+                sending.start(due.record)
             phases[phase] += perf_counter() - clock
             if votes and votes == wanted:
                 break  # final, if all are for the same model: what a station does next belongs to the next round
         clock = perf_counter()
-        steps = sending.steps()
+        steps = sending.results()
     if not steps and unsettled:
         session.notice(f"waiting for {network.chain.confirmations} blocks on top of the updates")
         network.chain.await_block()

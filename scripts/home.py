@@ -56,7 +56,7 @@ class Home:
             if not file.exists():
                 info = f"twinledger/devnet/device/{index}".encode()
                 key = HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
-                _write_private(file, key.hex())
+                write_private(file, key.hex())
             files.append(file)
         return tuple(files)
 
@@ -125,7 +125,8 @@ def write_atomically(file: Path, text: str) -> None:
     temporary.replace(file)
 
 
-def _write_private(file: Path, text: str) -> None:
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, all at once."""
     temporary = file.with_name(file.name + ".part")
     temporary.unlink(missing_ok=True)
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:

@@ -5,6 +5,8 @@ Examples:
     scripts/rounds.py --rounds 50                           continue the same twin to round 50
     scripts/rounds.py --twin gait --strategy FedAdam --strategy-arg eta=0.01
     scripts/rounds.py --split loso:3 --rounds 5 --json      one JSON object a line, for programs
+    scripts/rounds.py --rpc http://n1:8545,http://n2:8545 --ipfs http://n1:5001 --ipfs http://n2:5001
+        --ipfs-tokens tokens --station-keys keys --admin-key admin.json     a network of your own (docs/operations.md)
 
 A devnet must be up (scripts/devnet.py up) and the contracts deployed (scripts/deploy.py). Interrupt it at any moment
 and run the same command again: it continues from the chain's head.
@@ -41,10 +43,21 @@ from scripts.cli import (
     print_json,
     run,
 )
-from scripts.devnet_state import rpc_url
+from scripts.connections import (
+    REPLICAS,
+    ConfirmationsOption,
+    IpfsOption,
+    IpfsTokensOption,
+    Network,
+    PatienceOption,
+    Reach,
+    ReplicasOption,
+)
 from scripts.federation_run import RoundResult, run_rounds
 from scripts.home import Home, given_device_keys
-from scripts.session import Network, RunSettings, Session, open_session, require_possible
+from scripts.keys import PasswordOption, read_account, read_accounts
+from scripts.session import Accounts, Session, open_session
+from scripts.settings import RunSettings, require_possible
 
 
 def announce(session: Session, until: int) -> str:
@@ -136,8 +149,20 @@ def main(
     submit_window: Annotated[int, typer.Option(help="Seconds that a round waits for updates.")] = 600,
     attest_window: Annotated[int, typer.Option(help="Seconds that a round waits for votes after that.")] = 600,
     device_keys: Annotated[Path | None, typer.Option(help="Folder of the devices' key files (*.key).")] = None,
+    station_keys: Annotated[
+        Path | None, typer.Option(help="Folder of the stations' key files (*.json, *.key) [a devnet's public ones].")
+    ] = None,
+    admin_key: Annotated[
+        Path | None, typer.Option(help="Key file of the twin's owner, who also admits stations; with --station-keys.")
+    ] = None,
+    password_file: PasswordOption = None,
     home: HomeOption = DEFAULT_HOME,
     rpc: RpcOption = None,
+    ipfs: IpfsOption = None,
+    ipfs_tokens: IpfsTokensOption = None,
+    replicas: ReplicasOption = REPLICAS,
+    confirmations: ConfirmationsOption = None,
+    patience: PatienceOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Launch federated rounds (see --help)."""
@@ -154,11 +179,26 @@ def main(
     )
     if rounds < 1:
         raise BadInputError(f"--rounds: expected at least 1, got {rounds}")
+    if (station_keys is None) != (admin_key is None):
+        raise BadInputError("--station-keys and --admin-key: expected both or neither, got one")
     place = Home(home)
-    network = Network.open(rpc_url(rpc, home), place.deployment)
+    reach = Reach(
+        place,
+        rpc,
+        tuple(ipfs or ()),
+        ipfs_tokens,
+        replicas=replicas,
+        confirmations=confirmations,
+        patience=patience,
+    )
+    network = Network.open(reach.chain(), place.deployment)
     require_possible(settings)  # before any key is written
     keys = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
-    session = open_session(settings, network, place.store(), keys)
+    accounts = None
+    if admin_key is not None and station_keys is not None:
+        owner = read_account(admin_key, password_file)
+        accounts = Accounts(owner, read_accounts(station_keys, stations, password_file))
+    session = open_session(settings, network, reach.store(), keys, accounts)
     if json_output:
         for result in run_rounds(session, rounds):
             print_json(result_json(result))

@@ -7,96 +7,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
-from chain.connection import Chain, Receipt
-from chain.deployment import Deployment, open_contracts
+from chain.connection import Receipt
 from chain.enrolment import enrol_devices, enrol_genesis, enrol_stations, enrol_twin, missing_stations
 from chain.hardhat_node import CHAIN_ID
-from chain.round_ledger import RoundLedger
-from chain.station import StationFollower, Windows
-from chain.twin_registry import TwinRegistry
+from chain.station import StationFollower
 from chain.values import RoundPolicy
 from fl.datasets import get
 from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
 from fl.strategies import StrategySpec
 from fl.training import initial_model
 from scripts.cli import BadInputError
+from scripts.connections import Network
 from scripts.home import require_own_keys
+from scripts.sending import side_by_side
+from scripts.settings import RunSettings, require_possible, task_of
 from twins.aggregation import WEIGHTED_MEAN, function_of
 from twins.archive import Archive
-from twins.contribution import SigningDomain
 from twins.manifest import TwinManifest, TwinModelManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
 from twins.types import Address, Digest, TwinId, twin_id
 from twins.updates import History, StationUpdate
 
-MAX_STATIONS = 64
-"""Of the registry: an electorate is a bit set of 64."""
-
-MAX_WINDOW = 2**24 - 1
-"""Seconds, of the ledger: a window is a uint24, 194 days."""
-
-MAX_SEED = 2**53 - 1
-"""Manifests are canonical JSON, whose integers end here (RFC 8785, section 3.2.2.3)."""
-
 
 @dataclass(frozen=True)
-class RunSettings:
-    """What a run is: everything that changes its result.
+class Accounts:
+    """Who signs a run's transactions.
 
     Attributes:
-        twin: name of the twin.
-        dataset: name in the registry, or ``module:attribute``.
-        split: of the data set.
-        stations: how many.
-        devices: how many in all.
-        strategy: Flower strategy of tier 1.
-        strategy_arguments: ``NAME=VALUE`` for its constructor.
-        seed: of the genesis model, of training and of the devnet's device keys.
-        windows: of the rounds.
+        owner: owns the twin, and as registrar admits stations.
+        stations: by index.
     """
 
-    twin: str = "watch"
-    dataset: str = "watch"
-    split: str = "temporal"
-    stations: int = 3
-    devices: int = 10
-    strategy: str = "FedAvg"
-    strategy_arguments: Sequence[str] = ()
-    seed: int = 0
-    windows: Windows = field(default_factory=Windows)
-
-
-@dataclass(frozen=True)
-class Network:
-    """A deployed consortium as a client sees it."""
-
-    chain: Chain
-    registry: TwinRegistry
-    ledger: RoundLedger
-    since: int
-
-    @classmethod
-    def open(cls, rpc: str, deployment_file: Path) -> Network:
-        """Connect and hold the deployment file against the chain.
-
-        Raises:
-            ChainUnreachableError: no node.
-            DeploymentError, WrongChainError: the file is missing, damaged or of another chain.
-        """
-        deployment = Deployment.load(deployment_file)
-        chain = Chain(rpc)
-        registry, ledger = open_contracts(chain, deployment)
-        return cls(chain, registry, ledger, deployment.block)
-
-    @property
-    def domain(self) -> SigningDomain:
-        """Under which devices sign."""
-        return SigningDomain(self.chain.chain_id, self.ledger.address)
+    owner: Account
+    stations: tuple[Account, ...]
 
 
 @dataclass
@@ -163,33 +112,12 @@ class Session:
         return learn
 
 
-def require_possible(settings: RunSettings) -> None:
-    """Refuse settings that no chain can make good, before anything is started, written or sent.
-
-    Raises:
-        FlError: unknown data set, split or strategy, too many devices, more stations than devices.
-        FormatError, BadInputError: a name, number of stations, seed or window that can't be recorded.
-    """
-    if not 1 <= settings.stations <= MAX_STATIONS:
-        raise BadInputError(f"--stations: expected 1 to {MAX_STATIONS}, got {settings.stations}")
-    if not 0 <= settings.seed <= MAX_SEED:
-        raise BadInputError(f"--seed: expected 0 to {MAX_SEED}, got {settings.seed}")
-    windows = {"--submit-window": settings.windows.submit_for, "--attest-window": settings.windows.attest_for}
-    for option, seconds in windows.items():
-        if not 1 <= seconds <= MAX_WINDOW:
-            raise BadInputError(f"{option}: expected 1 to {MAX_WINDOW} seconds, got {seconds}")
-    twin_id(settings.twin)
-    spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
-    get(settings.dataset).load(settings.split, settings.devices)
-    for part in deal(settings.devices, settings.stations):
-        spec.require_devices(len(part))
-
-
 def open_session(
     settings: RunSettings,
     network: Network,
     store: ArtifactStore,
     device_keys: Sequence[Path],
+    accounts: Accounts | None = None,
 ) -> Session:
     """Enrol what isn't enrolled yet, put the stations together; what can be refused is, before anything is sent.
 
@@ -198,6 +126,7 @@ def open_session(
         network: the consortium.
         store: for artifacts.
         device_keys: key file of each device.
+        accounts: that sign; the devnet's if None.
 
     Raises:
         FlError: unknown data set or strategy, more stations than devices, unreadable keys.
@@ -209,8 +138,8 @@ def open_session(
     spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
     dataset = get(settings.dataset)
     genesis = initial_model(dataset.task, settings.seed)
-    manifest = TwinManifest(settings.twin, genesis.schema(), WEIGHTED_MEAN, _task(settings, spec))
-    accounts = station_accounts(network, settings.stations)
+    manifest = TwinManifest(settings.twin, genesis.schema(), WEIGHTED_MEAN, task_of(settings, spec))
+    accounts = accounts or devnet_accounts(network, settings.stations)
     trainers = {
         account.address: StationTrainer(
             station=account.address,
@@ -225,7 +154,7 @@ def open_session(
             seed=settings.seed,
             progress=lambda node: session.notice(f"device {node - 1} of {settings.devices} has replied"),
         )
-        for account, part in zip(accounts, deal(settings.devices, settings.stations), strict=True)
+        for account, part in zip(accounts.stations, deal(settings.devices, settings.stations), strict=True)
     }
     archive = Archive(store)
     session = Session(settings, network, trainers)
@@ -244,13 +173,13 @@ def open_session(
             merge=function_of(manifest.merge_rule),
             windows=settings.windows,
         )
-        for account in accounts
+        for account in accounts.stations
     )
     return session
 
 
-def station_accounts(network: Network, count: int) -> tuple[Account, ...]:
-    """Return the devnet's station accounts, Hardhat's 1 to ``count``.
+def devnet_accounts(network: Network, count: int) -> Accounts:
+    """Return the devnet's accounts: Hardhat's 0 owns, 1 to ``count`` are the stations.
 
     Raises:
         BadInputError: another chain: those keys are public.
@@ -258,42 +187,33 @@ def station_accounts(network: Network, count: int) -> tuple[Account, ...]:
     if network.chain.chain_id != CHAIN_ID:
         raise BadInputError(
             f"expected a devnet (chain id {CHAIN_ID}), whose stations have public keys, got chain id "
-            f"{network.chain.chain_id}"
+            f"{network.chain.chain_id}; give --station-keys and --admin-key"
         )
-    return tuple(Account.from_mnemonic(HARDHAT_MNEMONIC, index) for index in range(1, count + 1))
+    owner, *stations = (Account.from_mnemonic(HARDHAT_MNEMONIC, index) for index in range(count + 1))
+    return Accounts(owner, tuple(stations))
 
 
 def _enrol(
     session: Session,
     archive: Archive,
-    accounts: Sequence[Account],
+    accounts: Accounts,
     manifest: TwinManifest,
     genesis: TwinModel,
 ) -> dict[str, list[Receipt]]:
     network, windows = session.network, session.settings.windows
-    registrar = owner = Account.from_mnemonic(HARDHAT_MNEMONIC, 0)
+    registrar = owner = accounts.owner
     policy = RoundPolicy(windows.submit_for, windows.attest_for, windows.min_updates)
     registry, ledger = network.registry, network.ledger
-    stations = [account.address for account in accounts]
+    stations = [account.address for account in accounts.stations]
     # Whatever can be refused is refused before anything is sent: other stations here, another twin's settings next.
     missing_stations(registry, stations)
     sent: dict[str, Sequence[Receipt | None]] = {
         "register twin": [enrol_twin(registry, archive, owner, manifest, policy)],
         "register station": enrol_stations(registry, registrar, stations),
-        "set roster": [enrol_devices(registry, a, session.trainers[a.address].roster) for a in accounts],
+        "set roster": side_by_side(
+            network.chain,
+            [partial(enrol_devices, registry, a, session.trainers[a.address].roster) for a in accounts.stations],
+        ),
         "genesis": [enrol_genesis(ledger, archive, owner, manifest, genesis, {"seed": session.settings.seed})],
     }
     return {name: [r for r in receipts if r is not None] for name, receipts in sent.items()}
-
-
-def _task(settings: RunSettings, spec: StrategySpec) -> dict[str, object]:
-    """Return what a twin's manifest says of its task: who continues the twin continues this."""
-    return {
-        "dataset": settings.dataset,
-        "split": settings.split,
-        "devices": settings.devices,
-        "stations": settings.stations,
-        "strategy": spec.name,
-        "strategy_arguments": dict(spec.arguments),
-        "seed": settings.seed,
-    }

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.connections import Network
 from scripts.home import Home
-from scripts.session import Network
 from tests.integration.audit.liar import Liar
 from tests.integration.audit.world import ROUNDS, SETTINGS, World
 from tests.integration.consortium import Consortium

@@ -13,8 +13,10 @@ from chain.auditor import Auditor
 from chain.checks import Finding
 from chain.events import RoundFinal, UpdateSubmitted
 from fl.replay import Replayer
+from scripts.connections import Network
 from scripts.federation_run import run_rounds
-from scripts.session import Network, RunSettings, Session, open_session
+from scripts.session import Session, open_session
+from scripts.settings import RunSettings
 from tests.integration.consortium import account
 from twins.archive import Archive
 from twins.content import cid_of_digest
