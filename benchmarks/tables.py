@@ -1,0 +1,111 @@
+"""docs/benchmarks.md, made from the figures in docs/benchmarks/*.json.
+
+Examples:
+    benchmarks/tables.py             renew the page
+    benchmarks/tables.py --quick     only say whether it is what the figures give; exit code 1 if not
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scripts.cli import command, out, run
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "benchmarks.md"
+
+Figures = Mapping[str, Any]
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table, all columns but the first flush right."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def network(figures: Figures) -> str:
+    """Embedded against consortium."""
+    rounds, transactions, artifacts = (figures[name] for name in ("rounds", "transactions", "artifacts"))
+    phases = list(rounds["embedded"])
+    kinds = list(transactions["embedded"])
+    sizes = list(artifacts["embedded"])
+    return f"""## Embedded against consortium
+
+`benchmarks/network.py`, on {figures["cores"]} cores. The consortium is 5 geth validators with a block per second and 3
+Kubo nodes on the same machine. Both were measured in one run.
+
+Seconds per round of the demo's twin (3 stations, 10 devices), means; a vote waits for 3 blocks on top of the updates:
+
+{table(["", *phases], [[p, *(f"{rounds[p][k]:.2f}" for k in phases)] for p in rounds])}
+
+Transactions; pipelined are those of one account, sent before the first is mined:
+
+{table(["", *kinds], [[p, *(f"{transactions[p][k]:.2f}" for k in kinds)] for p in transactions])}
+
+Artifacts, milliseconds, medians. K nodes have pinned an artifact when `put` returns; `get` asks the first node, and
+every byte is checked against the CID here:
+
+{
+        table(
+            ["", *(f"{way} {size}" for size in sizes for way in ("put", "get"))],
+            [[p, *(f"{artifacts[p][s][w]:.1f}" for s in sizes for w in ("put", "get"))] for p in artifacts],
+        )
+    }
+"""
+
+
+def soak(figures: Figures) -> str:
+    """Ten minutes under load."""
+    memory = figures["memory"]
+    rows = [[name, *(f"{m:.0f}" for m in values)] for name, values in memory.items()]
+    kinds = [[name.replace("_", " "), str(count)] for name, count in figures["counts"].items()]
+    return f"""## Soak
+
+`benchmarks/soak.py --minutes {figures["minutes"]:g}`: transactions and artifacts without a pause, then
+every one of them looked up again.
+
+{table(["", "count"], kinds)}
+
+Memory of each process, MB, at the start, in the middle and at the end:
+
+{table(["", "start", "middle", "end"], rows)}
+"""
+
+
+SECTIONS: Mapping[str, Callable[[Figures], str]] = {"network": network, "soak": soak}
+
+
+def page() -> str:
+    """Return the page that the figures give."""
+    parts = [
+        "# Benchmarks\n\nMade by `benchmarks/tables.py` from `docs/benchmarks/`. Each section names its command.\n"
+    ]
+    for name, section in SECTIONS.items():
+        file = DOCS / "benchmarks" / f"{name}.json"
+        if file.exists():
+            parts.append(section(json.loads(file.read_text(encoding="utf-8"))))
+    return "\n".join(parts)
+
+
+def renew() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+    out.print(f"written: {PAGE}")
+
+
+@command(__doc__)
+def main(quick: Annotated[bool, typer.Option("--quick", help="Compare only.")] = False) -> None:
+    """Renew the page (see --help)."""
+    if not quick:
+        renew()
+    elif PAGE.read_text(encoding="utf-8") != page():
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    run(main)
