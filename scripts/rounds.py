@@ -5,11 +5,10 @@ Examples:
     scripts/rounds.py --rounds 50                           continue the same twin to round 50
     scripts/rounds.py --twin gait --strategy FedAdam --strategy-arg eta=0.01
     scripts/rounds.py --split loso:3 --rounds 5 --json      one JSON object a line, for programs
-    scripts/rounds.py --rpc http://n1:8545,http://n2:8545 --ipfs http://n1:5001 --ipfs http://n2:5001
-        --ipfs-tokens tokens --station-keys keys --admin-key admin.json     a network of your own (docs/operations.md)
+    scripts/rounds.py --rpc https://node:8545 --ipfs https://node:5001 --station-keys keys --admin-key admin.json
 
 A devnet must be up (scripts/devnet.py up) and the contracts deployed (scripts/deploy.py). Interrupt it at any moment
-and run the same command again: it continues from the chain's head.
+and run the same command again: it continues from the chain's head. A network of your own: docs/operations.md.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ STORE, DEVICE = "twins.store:DirectoryStore", "twins.updates:DeviceUpdate"
 
 KILLS = (
     Aim(f"{REGISTRY}.register_twin", after=True),
-    Aim(f"{REGISTRY}.register_station", 2, after=True),
+    Aim("chain.transactions:Transactions._send_new", 2, after=True),  # the second of three stations that go together
     Aim(f"{REGISTRY}.set_roster", 1, after=True),
     Aim(f"{LEDGER}.genesis"),
     Aim(f"{LEDGER}.genesis", after=True),
