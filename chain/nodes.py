@@ -67,6 +67,8 @@ class Nodes(JsonRpc):
         self._confirmations = confirmations
         self._highest = 0
         self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._told: set[str] = set()  # what is wrong, and was said
 
     def close(self) -> None:
         """End every wait of other threads with InterruptedWaitError; for Ctrl-C."""
@@ -104,23 +106,36 @@ class Nodes(JsonRpc):
         """Return the newest block that counts as settled: what is irrevocable is decided by its state."""
         return max(self.block_number() - self.confirmations, 0)
 
+    def tell(self, what: str, text: str) -> None:
+        """Say that something is wrong; once, however many threads wait for its end."""
+        with self._lock:
+            if what in self._told:
+                return
+            self._told.add(what)
+        self.notice(text)
+
+    def tell_over(self, what: str, text: str) -> None:
+        """Say that it is over, if it was told."""
+        with self._lock:
+            if what not in self._told:
+                return
+            self._told.remove(what)
+        self.notice(text)
+
     def _post(self, request: Callable[[HTTPProvider], Any]) -> Any:
-        used, deadline, told = self.url, time.monotonic() + self.patience, False
+        used, deadline = self.url, time.monotonic() + self.patience
         while True:
             try:
                 answer = super()._post(request)
             except ChainUnreachableError as error:
                 if time.monotonic() + _RETRY > deadline:
                     raise
-                if not told:
-                    self.notice(f"{error} Waiting up to {self.patience:.0f} s for it to come back")
-                told = True
+                self.tell("away", f"{error} Waiting up to {self.patience:.0f} s for it to come back")
                 self.sleep(_RETRY)
                 continue
+            self.tell_over("away", f"{self.url} answers")
             if self.url != used:
                 self.notice(f"no answer from {used}: going on with {self.url}")
-            elif told:
-                self.notice(f"{self.url} answers again")
             return answer
 
     def _require_fit(self, index: int) -> None:

@@ -24,7 +24,6 @@ class Watch:
         self._began = self._last_block = time.monotonic()
         self._deadline = self._began + seconds
         self._pause = _FIRST_POLL
-        self._stalled = False
         self._asked = 0.0
         self.number = self._first = chain.block_number()
 
@@ -59,9 +58,8 @@ class Watch:
         number = self._chain.block_number()
         if number > self.number:
             self.number = number
-            if self._stalled:
-                self._chain.notice(f"the chain goes on: block {number} after {now - self._last_block:.0f} s")
-            self._last_block, self._stalled = now, False
+            self._chain.tell_over("stall", f"the chain goes on: block {number} after {now - self._last_block:.0f} s")
+            self._last_block = now
         elif self._chain.confirmations and now - max(self._last_block, self._asked) > self._chain.stall_after:
             self._asked = now
             if not self._chain.use_highest():
@@ -69,11 +67,10 @@ class Watch:
         return self._chain.url != used
 
     def _alarm(self, now: float) -> None:
-        if not self._stalled:
-            self._chain.notice(
-                f"ALARM: the chain stalls: {self._chain.url} has had no block since {self.number}, "
-                f"{now - self._last_block:.0f} s ago. A proof-of-authority chain goes on only while more than half of "
-                f"its validators run and are connected: look at them (scripts/devnet.py status). Waiting up to "
-                f"{self._deadline - now:.0f} s more; nothing is lost, an interrupted run continues where it was"
-            )
-        self._stalled = True
+        self._chain.tell(
+            "stall",
+            f"ALARM: the chain stalls: {self._chain.url} has had no block since {self.number}, "
+            f"{now - self._last_block:.0f} s ago. A proof-of-authority chain goes on only while more than half of "
+            f"its validators run and are connected: look at them (scripts/devnet.py status). Waiting up to "
+            f"{self._deadline - now:.0f} s more; nothing is lost, an interrupted run continues where it was",
+        )
