@@ -52,10 +52,16 @@ def programs(network: Network) -> list[Program]:
     return [*found, Program(WATCHER, words, {"PYTHONPATH": str(PROJECT), "HOME": str(network.root)})]
 
 
-def up(network: Network, say: Say) -> ProcessIdentity:
+def up(network: Network, say: Say, remember: Callable[[ProcessIdentity], object] = lambda _: None) -> ProcessIdentity:
     """Start everything, and return the supervisor's process once every node answers and a block came.
 
     If it fails, or is interrupted, nothing is left running.
+
+    Args:
+        network: that is down.
+        say: told each step.
+        remember: called with the supervisor's process before any node is started: whoever kills this command for good
+            can still end what it started.
 
     Raises:
         DevnetError: a port is taken, a node doesn't start, no block comes.
@@ -70,6 +76,7 @@ def up(network: Network, say: Say) -> ProcessIdentity:
     supervisor.configure(programs(network))
     identity = supervisor.start()
     try:
+        remember(identity)
         _start_all(network, supervisor, say)
     except BaseException:
         end(network, identity)

@@ -16,12 +16,15 @@ class DevnetState:
     """A local network that was started.
 
     Attributes:
-        profile: what kind of network; ``hardhat`` is one node with automine.
-        url: JSON-RPC.
+        profile: what kind of network; ``hardhat`` is one node with automine, ``consortium`` geth validators and Kubo
+            nodes.
+        url: JSON-RPC; of all validators, with commas.
         chain_id: EIP-155.
-        pid: of the node.
+        pid: of the node, or of the consortium's supervisor.
         started: when that process was started, so that another one with its number isn't taken for it.
         log: file that has its output.
+        confirmations: blocks on top of a settled one.
+        ipfs: URL of each station's IPFS node, and the file with its bearer token.
     """
 
     profile: str
@@ -30,6 +33,8 @@ class DevnetState:
     pid: int
     started: str
     log: str
+    confirmations: int = 0
+    ipfs: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def load(cls, home: Path) -> DevnetState | None:
@@ -40,10 +45,12 @@ class DevnetState:
         """
         file = cls.file(home)
         try:
-            return cls(**json.loads(file.read_text(encoding="utf-8")))
+            saved = json.loads(file.read_text(encoding="utf-8"))
+            ipfs = tuple((str(url), str(token_file)) for url, token_file in saved.pop("ipfs", ()))
+            return cls(**saved, ipfs=ipfs)
         except FileNotFoundError:
             return None
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise BadInputError(
                 f"{file}: expected what scripts/devnet.py up wrote there, got {error}; end the node by hand "
                 f"and delete it"
@@ -61,9 +68,20 @@ class DevnetState:
             file.write(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
         Path(file.name).replace(self.file(home))
 
+    def ipfs_endpoints(self) -> tuple[tuple[str, str | None], ...]:
+        """Return URL and bearer token of each station's IPFS node; none on a devnet that keeps artifacts in a folder.
+
+        Raises:
+            BadInputError: a token's file can't be read.
+        """
+        try:
+            return tuple((url, Path(file).read_text(encoding="ascii").strip()) for url, file in self.ipfs)
+        except OSError as error:
+            raise BadInputError(f"token of an IPFS node: expected it in a file, got {error}") from error
+
     @property
     def identity(self) -> ProcessIdentity:
-        """The node's process."""
+        """The process of the node, or of the supervisor."""
         return ProcessIdentity(self.pid, self.started)
 
     @property
