@@ -4,8 +4,10 @@ Examples:
     scripts/demo.py                     3 stations, 10 devices, 20 rounds
     scripts/demo.py --rounds 5          a short one
     scripts/demo.py --report out.html   where the report goes
+    scripts/demo.py --profile consortium    the same on 5 geth validators and an IPFS node per station: some 5 minutes,
+                                            and those that it takes to build them the first time
 
-Starts its own chain on a free port and stops it at the end. Everything it makes is under .twinledger/demo, which
+Starts its own network on free ports and stops it at the end. Everything it makes is under .twinledger/demo, which
 is emptied first.
 """
 
@@ -17,6 +19,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -25,12 +28,13 @@ import typer
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.audit_report import AuditReport
-from chain.connection import Chain
 from chain.deployment import deploy_contracts
 from chain.hardhat_node import HardhatNode
+from scripts import devnet_consortium as consortium
 from scripts.audit import audit_twin, summary
 from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, command, err, out, run
-from scripts.connections import Network
+from scripts.connections import REPLICAS, Network, Reach
+from scripts.devnet import Profile, end_network
 from scripts.federation_run import RoundResult
 from scripts.home import Home
 from scripts.report import ReportData, RoundRow, Tampering, render
@@ -39,7 +43,8 @@ from scripts.session import Session, open_session
 from scripts.settings import RunSettings, require_possible
 from twins.archive import Archive
 from twins.manifest import TwinModelManifest
-from twins.store import DirectoryStore
+from twins.store import ArtifactStore, DirectoryStore
+from twins.types import Cid
 
 
 @command(__doc__)
@@ -49,6 +54,7 @@ def main(
     devices: Annotated[int, typer.Option(help="Devices in all.")] = 10,
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
     report: Annotated[Path | None, typer.Option(help="HTML report [HOME/demo/report.html].")] = None,
+    profile: Annotated[Profile, typer.Option(help="Kind of network.")] = Profile.EMBEDDED,
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Run the demo (see --help)."""
@@ -59,37 +65,44 @@ def main(
     settings = RunSettings(stations=stations, devices=devices, seed=seed)
     require_possible(settings)
     place = Home(home / "demo")
+    end_network(place.path)  # of a demo that was killed
     shutil.rmtree(place.path, ignore_errors=True)
     place.path.mkdir(parents=True)
     timings: dict[str, float] = {}
-    with _timed(timings, "start the chain"):
-        node = HardhatNode.start(log=place.path / "chain.log")
+    with _network(profile, place, settings, timings) as reach:
+        _run(place, reach, settings, rounds, report, timings)
+
+
+@contextmanager
+def _network(profile: Profile, place: Home, settings: RunSettings, timings: dict[str, float]) -> Iterator[Reach]:
+    if profile is Profile.EMBEDDED:
+        with _timed(timings, "start the chain"):
+            node = HardhatNode.start(log=place.path / "chain.log")
+        with node:
+            yield Reach(place, node.url)
+        return
+    with _timed(timings, "start 5 validators and the stations' IPFS nodes"):
+        consortium.up(place.path, consortium.Wanted(stations=settings.stations), False, consortium.told(False))
     try:
-        _run(
-            place,
-            node.url,
-            settings,
-            rounds,
-            report,
-            timings,
-        )
+        yield Reach(place, replicas=min(REPLICAS, settings.stations))
     finally:
-        node.stop()
+        end_network(place.path)
 
 
 def _run(
-    place: Home, rpc: str, settings: RunSettings, rounds: int, report: Path | None, timings: dict[str, float]
+    place: Home, reach: Reach, settings: RunSettings, rounds: int, report: Path | None, timings: dict[str, float]
 ) -> None:
     gas: dict[str, list[int]] = defaultdict(list)
+    chain, store = reach.chain(), reach.store()
     with _timed(timings, "compile and deploy the contracts"):
-        deployment, receipts = deploy_contracts(Chain(rpc), Account.from_mnemonic(HARDHAT_MNEMONIC, 0))
+        deployment, receipts = deploy_contracts(chain, Account.from_mnemonic(HARDHAT_MNEMONIC, 0))
         deployment.save(place.deployment)
         for name, receipt in receipts.items():
             gas[f"deploy {name}"].append(receipt.gas_used)
     with _timed(timings, "load the data and enrol everybody"):
-        network = Network.open(rpc, place.deployment)
+        network = Network.open(chain, place.deployment)
         keys = place.device_keys(settings.seed, settings.devices)
-        session = open_session(settings, network, place.store(), keys)
+        session = open_session(settings, network, store, keys)
         for name, sent in session.setup.items():
             gas[name].extend(receipt.gas_used for receipt in sent)
     err.print(announce(session, rounds))
@@ -99,7 +112,7 @@ def _run(
         for step in result.steps:
             gas[step.action.value].append(step.receipt.gas_used)
     with _timed(timings, "audit"):
-        audit = audit_twin(network, place.store(), settings.twin, (), err)
+        audit = audit_twin(network, store, settings.twin, (), err)
     out.print(f"audit: {summary(audit)}")
     with _timed(timings, "tamper and audit again"):
         tampering = _tamper(place, network, session, results)
@@ -121,10 +134,15 @@ def _timed(timings: dict[str, float], step: str) -> Iterator[None]:
 
 
 def _tamper(place: Home, network: Network, session: Session, results: Sequence[RoundResult]) -> list[Tampering]:
-    """Flip one bit of a final model in a copy of the store, and let the audit find it."""
+    """Flip one bit of a final model in a copy of the artifacts, and let the audit find it."""
     copy = place.path / "tampered"
-    shutil.copytree(place.store_path, copy)
-    store = DirectoryStore(copy)
+    source = session.followers[0].archive.store
+    if isinstance(source, DirectoryStore):
+        shutil.copytree(place.store_path, copy)
+        store = DirectoryStore(copy)
+    else:  # what the audit read a moment ago, from IPFS
+        store = DirectoryStore(copy)
+        audit_twin(network, _Copying(source, store), session.settings.twin, (), err)
     victim = results[len(results) // 2]
     ref = Archive(store).manifest(TwinModelManifest, victim.model).model
     file = store.path_of(ref.cid)
@@ -139,6 +157,25 @@ def _tamper(place: Home, network: Network, session: Session, results: Sequence[R
     for finding in audit.all_findings():
         out.print(f"  [red]{finding.check}[/] {finding.where}")
     return [Tampering(what, findings)]
+
+
+@dataclass(frozen=True)
+class _Copying(ArtifactStore):
+    """A store that keeps a copy of all that is read from it."""
+
+    source: ArtifactStore
+    copy: ArtifactStore
+
+    def _put(self, cid: Cid, data: bytes) -> None:
+        self.source.put(data)
+
+    def _get(self, cid: Cid) -> bytes:
+        data = self.source.get(cid)
+        self.copy.put(data)
+        return data
+
+    def _has(self, cid: Cid) -> bool:
+        return self.source.has(cid)
 
 
 def _report(
