@@ -77,7 +77,19 @@ Memory of each process, MB, at the start, in the middle and at the end:
 """
 
 
-SECTIONS: Mapping[str, Callable[[Figures], str]] = {"network": network, "soak": soak}
+def reorgs(figures: Sequence[Figures]) -> str:
+    """What reorganisations undo."""
+    kinds = ("seconds", "blocks", "reorganisations", "deepest")
+    return f"""## Reorganisations
+
+`benchmarks/reorgs.py`: 5 validators, a block per second. Reorganisations are counted at each validator; the deepest is
+the number of blocks that one of them undid. A vote waits for 3 blocks ([why](adr/0008-three-confirmations.md)).
+
+{table(["", *kinds], [[f["phase"], *(str(f[k]) for k in kinds)] for f in figures])}
+"""
+
+
+SECTIONS: Mapping[str, Callable[[Any], str]] = {"network": network, "reorgs": reorgs, "soak": soak}
 
 
 def page() -> str:
