@@ -8,10 +8,12 @@ WITH_NODE = PATH="$$PWD/.venv/bin:$$PATH"
 HARDHAT = $(WITH_NODE) .venv/bin/node node_modules/hardhat/dist/src/cli.js
 # In percent of lines, for twins and for chain each.
 COVERAGE = 90
+# Test processes at once. Each has its own chain, so more than two only help where there are more cores.
+WORKERS = 2
 # More words for a script or for pytest: make demo ARGS='--rounds 5'
 ARGS =
 
-.PHONY: help setup demo devnet test lint format contracts unit integration bench abi lock clean distclean
+.PHONY: help setup binaries demo devnet test lint format contracts unit integration bench abi lock clean distclean
 
 help: ## list the targets (the default)
 	@echo "Twinledger. Needs Python 3.11 or newer, git and make; the rest is set up in .venv and node_modules."
@@ -23,12 +25,16 @@ setup: ## set up .venv and node_modules from the lock files
 demo: setup ## run the main job: twins learn over stations, every round on a ledger, then the audit
 	@$(PY) scripts/demo.py $(ARGS)
 
-devnet: setup ## start the development network and keep it running
-	@$(PY) scripts/devnet.py up $(ARGS)
+devnet: setup ## start the consortium's network (5 geth validators, 3 IPFS nodes) and keep it running
+	@$(PY) scripts/devnet.py up --profile consortium $(ARGS)
 
-test: setup lint contracts ## lint, then all tests, then the coverage gate
+binaries: setup ## find or build geth and Kubo (the first time: minutes), into a cache outside this folder
+	@echo "==> geth and Kubo"
+	@$(PY) scripts/devnet.py binaries
+
+test: setup lint contracts binaries ## lint, then all tests, then the coverage gate
 	@echo "==> unit and integration tests"
-	@$(PY) -m pytest --cov --cov-report= $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
 	@mkdir -p build
 	@for package in twins chain; do \
 	  percent=$$($(PY) -m coverage report --include="$$package/*" --format=total) || exit 1; \
@@ -54,7 +60,7 @@ contracts: setup ## the Solidity tests (Hardhat)
 unit: setup ## the unit tests alone: no sockets
 	@$(PY) -m pytest -m unit $(ARGS)
 
-integration: setup ## the integration tests alone: real chains, stores and processes on this machine
+integration: setup binaries ## the integration tests alone: real chains, stores and processes on this machine
 	@$(PY) -m pytest -m integration $(ARGS)
 
 bench: setup ## the benchmarks, in their quick mode
