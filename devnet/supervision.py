@@ -221,7 +221,7 @@ def configuration(root: Path, socket: Path, pidfile: Path, programs: Iterable[Pr
     for program in programs:
         # -I -S: the wrapper is in the way for 20 ms, not for 100.
         words = [sys.executable, "-I", "-S", "-B", str(_TIED), str(pidfile), *program.command]
-        environment = ",".join(f'{key}="{_value(value)}"' for key, value in sorted(program.environment.items()))
+        environment = ",".join(f'{key}="{_quotable(value)}"' for key, value in sorted(program.environment.items()))
         lines += [
             f"[program:{program.name}]",
             f"command={_value(shlex.join(words))}",
@@ -241,9 +241,20 @@ def configuration(root: Path, socket: Path, pidfile: Path, programs: Iterable[Pr
 
 
 def _value(text: str) -> str:
-    """Return a value as supervisord's format has it: a per cent sign begins an expansion, ``" ;"`` a comment."""
-    if any(sign in text for sign in '\n\r"') or " ;" in text:
+    """Return a value that supervisord's format can hold.
+
+    There ``" ;"`` begins a comment and a per cent sign an expansion, for a log's name even two: no escape does for all.
+    """
+    if any(sign in text for sign in ("\n", "\r", " ;", "%")):
         raise DevnetError(
-            f"supervisord.conf: expected no quotation mark, line break or ' ;', got {text!r}; choose another --home"
+            f"supervisord.conf: expected no line break, per cent sign or semicolon after a space, got {text!r}; "
+            f"choose another --home"
         )
-    return text.replace("%", "%%")
+    return text
+
+
+def _quotable(text: str) -> str:
+    """Return a value of the environment, which stands between quotation marks."""
+    if '"' in text or text.strip("'") != text:  # the latter it strips off, also inside quotation marks
+        raise DevnetError(f"supervisord.conf: expected no quotation mark, got {text!r}; choose another --home")
+    return _value(text)
