@@ -46,8 +46,62 @@ def cid_of(data: bytes) -> Cid:
     """
     nodes = [_leaf(chunk) for chunk in _chunks(data)]
     while len(nodes) > 1:
-        nodes = [_parent(nodes[i : i + FANOUT]) for i in range(0, len(nodes), FANOUT)]
+        nodes = [_parent(nodes[i : i + FANOUT])[0] for i in range(0, len(nodes), FANOUT)]
     return _spell(nodes[0].codec, nodes[0].hash)
+
+
+def blocks_of(data: bytes) -> Iterator[tuple[Cid, bytes]]:
+    """Yield every block of an artifact with its CID: the leaves in order, then the nodes above them, the root last.
+
+    Equal blocks come as often as they are there. Law: the last CID is ``cid_of(data)``.
+    """
+    nodes = []
+    for chunk in _chunks(data):
+        nodes.append(_leaf(chunk))
+        yield _spell(_RAW, nodes[-1].hash), bytes(chunk)
+    while len(nodes) > 1:
+        level = [_parent(nodes[i : i + FANOUT]) for i in range(0, len(nodes), FANOUT)]
+        yield from ((_spell(node.codec, node.hash), block) for node, block in level)
+        nodes = [node for node, _ in level]
+
+
+def is_block(cid: Cid, block: bytes) -> bool:
+    """Tell whether these are the bytes of the block that a CID names.
+
+    Raises:
+        FormatError: not a CID.
+    """
+    return hashlib.sha256(block).digest() == parse_cid(cid)[1]
+
+
+def children_of(cid: Cid, block: bytes) -> list[Cid] | None:
+    """Return the CIDs that a block links to, in order; None for a leaf.
+
+    Raises:
+        FormatError: not a CID, or not a dag-pb block whose links are CIDs of this module's kind.
+    """
+    if parse_cid(cid)[0] == _RAW:
+        return None
+    links = [payload for number, payload in _fields(block) if number == 2]  # PBNode.Links
+    hashes = [dict(_fields(link)).get(1) for link in links if isinstance(link, bytes)]  # PBLink.Hash
+    if not hashes:
+        raise FormatError(f"{cid}: expected a node with links, got none")
+    return [_read_cid(found) for found in hashes]
+
+
+def size_from_root(cid: Cid, block: bytes) -> int:
+    """Return the size in bytes of the artifact below a block, as the block states it.
+
+    Raises:
+        FormatError: not a CID, or no block of a UnixFS file.
+    """
+    if parse_cid(cid)[0] == _RAW:
+        return len(block)
+    unixfs = dict(_fields(block)).get(1)  # PBNode.Data
+    size = dict(_fields(unixfs)).get(3) if isinstance(unixfs, bytes) else None  # Data.filesize
+    if not isinstance(size, int):
+        raise FormatError(f"{cid}: expected the root of a UnixFS file, got a block without a file size")
+    return size
 
 
 def cid_of_digest(digest: Digest) -> Cid:
@@ -109,8 +163,8 @@ def _leaf(chunk: memoryview) -> _Node:
     return _Node(_RAW, hashlib.sha256(chunk).digest(), len(chunk), len(chunk))
 
 
-def _parent(children: list[_Node]) -> _Node:
-    """Build the dag-pb node over ``children``: links in order, then the UnixFS Data message.
+def _parent(children: list[_Node]) -> tuple[_Node, bytes]:
+    """Build the dag-pb node over ``children``, and its block: links in order, then the UnixFS Data message.
 
     A lone last child is wrapped too: in the balanced layout every leaf has the same depth.
     """
@@ -122,7 +176,7 @@ def _parent(children: list[_Node]) -> _Node:
     unixfs = _number(1, 2) + _number(3, file_size) + b"".join(_number(4, c.file_size) for c in children)
     block = links + _field(1, unixfs)
     total = len(block) + sum(c.total_size for c in children)
-    return _Node(_DAG_PB, hashlib.sha256(block).digest(), file_size, total)
+    return _Node(_DAG_PB, hashlib.sha256(block).digest(), file_size, total), block
 
 
 def _varint(value: int) -> bytes:
@@ -142,3 +196,34 @@ def _field(number: int, payload: bytes) -> bytes:
 def _number(number: int, value: int) -> bytes:
     """Varint protobuf field."""
     return _varint(number << 3) + _varint(value)
+
+
+def _read_cid(raw: int | bytes | None) -> Cid:
+    if not isinstance(raw, bytes) or len(raw) != 36 or raw[0] != 1 or raw[2:4] != _SHA2_256:
+        raise FormatError("expected a link to a CIDv1 with SHA-256, got another")
+    return _spell(raw[1], raw[4:])
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Read a protobuf message of varint and length-delimited fields."""
+    at = 0
+    while at < len(message):
+        key, at = _read_varint(message, at)
+        value, at = _read_varint(message, at)
+        if key & 7 == 0:
+            yield key >> 3, value
+        elif key & 7 == 2 and at + value <= len(message):
+            yield key >> 3, message[at : at + value]
+            at += value
+        else:
+            raise FormatError(f"expected a dag-pb block, got wire type {key & 7} or a field that is cut short")
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(message) and shift < 64:
+        value |= (message[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if message[at - 1] < 0x80:
+            return value, at
+    raise FormatError("expected a dag-pb block, got a number that is cut short or has more than 64 bits")

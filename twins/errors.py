@@ -5,8 +5,10 @@
     TwinsError
     ├── ArtifactError            (cid)
     │   ├── ArtifactNotFoundError
-    │   ├── ArtifactCorruptError (expected, actual)
-    │   └── StoreError           the store itself failed: disk full, no permission
+    │   └── ArtifactCorruptError (actual)
+    ├── StoreError               the store itself failed: disk full, no permission
+    │   ├── NodeUnreachableError (reasons)   no node of the store answers, or none lets us in
+    │   └── ReplicationError     (cid, wanted, got, reasons)   too few nodes hold an artifact
     ├── FormatError              bytes or text that are not what they claim to be
     │   ├── ModelFormatError
     │   ├── ManifestError
@@ -19,6 +21,9 @@
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
 
 
 class TwinsError(Exception):
@@ -46,17 +51,61 @@ class ArtifactCorruptError(ArtifactError):
     """The store returned other bytes than the CID names.
 
     Attributes:
-        actual: the CID of the bytes that came back.
+        actual: the CID of the bytes that came back, or what is known of them.
     """
 
-    def __init__(self, cid: str, actual: str) -> None:
-        """Name the CID that was asked for and that of the bytes that came back."""
-        super().__init__(cid, f"the store returned other bytes: expected {cid}, got {actual}")
+    def __init__(self, cid: str, actual: str, mend: str = "") -> None:
+        """Name the CID that was asked for, that of the bytes that came back, and what to do."""
+        super().__init__(
+            cid, f"the store returned other bytes: expected {cid}, got {actual}" + (f"; {mend}" if mend else "")
+        )
         self.actual = actual
 
 
 class StoreError(TwinsError):
     """The artifact store itself failed (disk full, no permission, unreachable)."""
+
+
+class NodeUnreachableError(StoreError):
+    """No node of the store answers, or none lets us in.
+
+    Attributes:
+        reasons: what each node said, by its URL.
+    """
+
+    def __init__(self, what: str, reasons: Mapping[str, str]) -> None:
+        """Say what was to be done (``what``) and why each node didn't do it."""
+        super().__init__(
+            f"{what}: expected an answer of one IPFS node at least, got none ({_listed(reasons)}); "
+            "start a node, or correct its URL or token"
+        )
+        self.reasons = MappingProxyType(dict(reasons))
+
+
+class ReplicationError(StoreError):
+    """Fewer nodes than wanted hold an artifact for good.
+
+    Attributes:
+        cid: the artifact's.
+        wanted: how many nodes should hold it.
+        got: how many do.
+        reasons: why the others don't, by their URLs.
+    """
+
+    def __init__(self, cid: str, wanted: int, got: int, reasons: Mapping[str, str]) -> None:
+        """Say how many nodes hold the artifact, how many should, and why the others don't."""
+        super().__init__(
+            f"artifact {cid}: expected it pinned on {wanted} IPFS nodes, got {got} ({_listed(reasons)}); "
+            "mend these nodes or name more of them, then store it again: what is stored already does no harm"
+        )
+        self.cid = cid
+        self.wanted = wanted
+        self.got = got
+        self.reasons = MappingProxyType(dict(reasons))
+
+
+def _listed(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{node}: {reason}" for node, reason in reasons.items()) or "no other node is known"
 
 
 class FormatError(TwinsError):

@@ -1,0 +1,290 @@
+"""Artifacts on Kubo nodes, each artifact pinned on several.
+
+No node is believed: a CID is computed here, every block that comes back is hashed here, and `put` reads back what the
+nodes say they hold. That read is needed, because ``add`` over a block that rotted on the disk changes nothing (to
+Kubo it "exists") and still answers with the right CID. Blocks are asked for one by one and offline: a bad one is known
+by name, another node's good one takes its place, no answer is larger than a block, and nothing hangs on a block that
+isn't there (online, Kubo looks for it until the caller gives up).
+
+On two busy cores (Kubo 0.42 and this program share them) 100 kB, 1 MB and 20 MB take: ``add`` 8, 12 and 100 ms; the
+read-back 2, 7 and 110 to 180 ms; a whole `put` on two nodes 20, 40 and 600 ms; `get` 2, 6 and 110 to 190 ms.
+
+Bad blocks are replaced wherever good bytes are known: unpinned, removed, added again, pinned again.
+
+::
+
+    store = KuboStore([KuboEndpoint("http://127.0.0.1:5001", token), KuboEndpoint("http://127.0.0.1:5002", other)])
+    cid = store.put(data)       # on two nodes, or ReplicationError
+    assert store.get(cid) == data
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import ipfshttpclient
+from ipfshttpclient import exceptions as client_errors
+
+from twins.content import CHUNK, FANOUT, is_block
+from twins.endpoint import Kind, KuboEndpoint, NodeError, RottenError, judge
+from twins.errors import NodeUnreachableError, ReplicationError, StoreError
+from twins.fetching import Fetch, bad_blocks
+from twins.replication import Deadline, place
+from twins.store import ArtifactStore
+from twins.types import Cid
+
+__all__ = ["KuboEndpoint", "KuboStore"]
+
+# What ipfshttpclient 0.7 does with urllib3 2 is nothing that a user could mend.
+warnings.filterwarnings("ignore", "The 'strict' parameter is no longer needed", FutureWarning, r"urllib3\.")
+
+_LARGEST_BLOCK = 2 * CHUNK  # bytes; what peers exchange
+_READERS = 2  # requests to one node at once
+
+_T = TypeVar("_T")
+
+
+class KuboStore(ArtifactStore):
+    """Artifacts on Kubo nodes. Several threads may share a store."""
+
+    def __init__(
+        self,
+        endpoints: Sequence[KuboEndpoint],
+        *,
+        replicas: int = 2,
+        timeout: float = 30.0,
+        budget: float = 120.0,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
+        """Name the nodes; none is asked anything yet.
+
+        Args:
+            endpoints: the nodes, one's own first.
+            replicas: on how many of them `put` pins an artifact. Reading works whatever this is.
+            timeout: seconds that a node may be silent.
+            budget: seconds that one call may take in all.
+            notice: told what was mended, or could not be, in a sentence; called from any thread.
+
+        Raises:
+            StoreError: no node, one twice, or a number that makes no sense.
+        """
+        urls = [endpoint.multiaddr for endpoint in endpoints]
+        if not urls or len(set(urls)) < len(urls):
+            raise StoreError(f"IPFS nodes: expected one at least and each once, got {[e.url for e in endpoints]}")
+        if replicas < 1 or timeout <= 0 or budget <= 0:
+            raise StoreError(
+                f"IPFS: expected 1 replica or more and seconds above 0, got {replicas=}, {timeout=}, {budget=}"
+            )
+        self._nodes = [Node(endpoint, timeout) for endpoint in endpoints]
+        self._replicas = replicas
+        self._budget = budget
+        self._notice = notice or (lambda _: None)
+
+    def replicas_of(self, cid: Cid) -> int:
+        """Count the nodes that have pinned an artifact (recursively); those that don't answer don't count.
+
+        Raises:
+            NodeUnreachableError: none answers.
+        """
+        return sum(self._ask_all(f"replicas of {cid}", lambda node, deadline: node.is_pinned(cid, deadline)))
+
+    def _put(self, cid: Cid, data: bytes) -> None:
+        names = [node.name for node in self._nodes]
+        if self._replicas > len(names):
+            raise ReplicationError(cid, self._replicas, 0, {"nodes": f"only {len(names)} given: {', '.join(names)}"})
+        deadline = Deadline.after(self._budget)
+        held, reasons = place(
+            names, self._replicas, lambda index: self._keep(self._nodes[index], cid, data, deadline), deadline
+        )
+        if len(held) < self._replicas:
+            raise ReplicationError(cid, self._replicas, len(held), reasons)
+
+    def _get(self, cid: Cid) -> bytes:
+        deadline = Deadline.after(self._budget)
+        fetch = Fetch(self._nodes, cid, deadline, _READERS)
+        data = fetch.run()
+        for node, why in fetch.rotten():
+            try:
+                self._keep(node, cid, data, deadline)
+            except NodeError as failure:
+                self._notice(f"{node.name}: artifact {cid}: {why}; it could not be mended: {failure}")
+        return data
+
+    def _has(self, cid: Cid) -> bool:
+        return any(self._ask_all(f"look for {cid}", lambda node, deadline: node.has(cid, deadline)))
+
+    def _ask_all(self, what: str, question: Callable[[Node, Deadline], bool]) -> list[bool]:
+        deadline = Deadline.after(self._budget)
+        reasons: dict[str, str] = {}
+
+        def ask(node: Node) -> bool | None:
+            try:
+                return question(node, deadline)
+            except NodeError as failure:
+                reasons[node.name] = str(failure)
+                return None
+
+        with ThreadPoolExecutor(max_workers=len(self._nodes)) as pool:
+            answers = [answer for answer in pool.map(ask, self._nodes) if answer is not None]
+        if not answers:
+            raise NodeUnreachableError(what, reasons)
+        return answers
+
+    def _keep(self, node: Node, cid: Cid, data: bytes, deadline: Deadline) -> None:
+        """Make a node hold good bytes of an artifact, pinned, whatever it holds now; or raise NodeError."""
+        with node.changing:  # another thread may just have unpinned this to mend it
+            with contextlib.suppress(RottenError):
+                node.add(cid, data, deadline)
+            bad = bad_blocks(node, data, deadline, _READERS)
+            if not bad:
+                return
+            lost = node.drop(cid, bad, deadline)
+            node.add(cid, data, deadline)
+            still_bad = bad_blocks(node, data, deadline, _READERS)
+            for other in lost:
+                try:
+                    node.pin(other, deadline)
+                except NodeError as failure:
+                    self._notice(f"{node.name}: {other} was unpinned to mend {cid}; store it again: {failure}")
+        if still_bad:
+            raise NodeError(Kind.FAILED, f"{len(still_bad)} blocks rotted again, first {still_bad[0]}: its disk?")
+        self._notice(f"{node.name}: artifact {cid}: replaced {len(bad)} bad blocks, the first {bad[0]}")
+
+
+class Node:
+    """One Kubo node's RPC: what a store asks of it. Every method but the first raises NodeError.
+
+    Attributes:
+        name: its URL.
+        changing: held while pins are being changed.
+    """
+
+    def __init__(self, endpoint: KuboEndpoint, timeout: float) -> None:
+        """Take note of where it is; nothing is sent. ``timeout``: seconds that it may be silent."""
+        self.name = endpoint.url
+        self.changing = threading.Lock()
+        self._timeout = timeout
+        headers = {} if endpoint.token is None else {"Authorization": f"Bearer {endpoint.token}"}
+        # Not ipfshttpclient.connect: that asks for the version, and refuses every one since 2021.
+        self._client = ipfshttpclient.Client(endpoint.multiaddr, "api/v0", headers=headers, chunk_size=CHUNK)
+        # No proxy and no .netrc: the first would see tokens and artifacts, the second would replace the token.
+        self._client._client._session_props["trust_env"] = False
+        # Made now, since ipfshttpclient makes them at first use, and two threads at once get a KeyError.
+        self._blocks, self._pins, self._raw = self._client.block, self._client.pin, self._client._client
+
+    def block(self, cid: Cid, deadline: Deadline, *, search: bool = False) -> bytes:
+        """Return a block, its bytes checked; ``search``: also look for it among the node's peers."""
+        parts: list[bytes] = []
+        size = 0
+        with (
+            self._judged(deadline) as timeout,
+            self._blocks.get(cid, offline=not search, stream=True, timeout=timeout) as stream,
+        ):
+            for part in stream:
+                parts.append(part)
+                size += len(part)
+                # Stops a node that answers without end, or a byte at a time.
+                if size > _LARGEST_BLOCK:
+                    raise RottenError(f"block {cid}: expected at most {_LARGEST_BLOCK} bytes, got more")
+                if not deadline.left():
+                    raise NodeError(Kind.FAILED, "too slow")
+        block = b"".join(parts)
+        if not is_block(cid, block):
+            raise RottenError(f"block {cid}: got {len(block)} bytes of another hash")
+        return block
+
+    def has(self, cid: Cid, deadline: Deadline) -> bool:
+        """Tell whether the node says that it has a block."""
+        try:
+            self._call(deadline, self._blocks.stat, cid, offline=True)
+        except NodeError as failure:
+            if failure.answered:
+                return failure.kind is Kind.ROTTEN
+            raise
+        return True
+
+    def is_pinned(self, cid: Cid, deadline: Deadline) -> bool:
+        """Tell whether an artifact is pinned recursively."""
+        try:
+            return cid in self._call(deadline, self._pins.ls, cid, type="recursive", offline=True)["Keys"]
+        except NodeError as failure:
+            if "not pinned" in str(failure):
+                return False
+            raise
+
+    def add(self, cid: Cid, data: bytes, deadline: Deadline) -> None:
+        """Store an artifact and pin it; blocks that the node believes to have are left as they are."""
+        answer = self._call(
+            deadline, self._client.add, io.BytesIO(data), pin=True, cid_version=1, raw_leaves=True,
+            chunker=f"size-{CHUNK}", opts={"max-file-links": str(FANOUT)},
+        )  # fmt: skip
+        # Another tree than ours would be pinned, and ours would go at the next collection.
+        if answer["Hash"] != cid:
+            raise NodeError(Kind.REFUSED, f"expected it to store {cid}, got {answer['Hash']}; is it Kubo 0.42?")
+
+    def pin(self, cid: Cid, deadline: Deadline) -> None:
+        """Pin an artifact that the node has."""
+        self._call(deadline, self._pins.add, cid, offline=True)
+
+    def drop(self, cid: Cid, blocks: Sequence[Cid], deadline: Deadline) -> list[Cid]:
+        """Remove blocks of an artifact; return the other artifacts that had to be unpinned for that."""
+        unpinned: list[Cid] = []
+        self._unpin(cid, deadline)
+        for block in blocks:
+            while True:
+                answer = self._call(deadline, self._raw.request, "/block/rm", (block,), decoder="json")
+                refused = _PINNED.search(str(answer[0].get("Error", ""))) if answer else None
+                if refused is None:
+                    break
+                owner = Cid(refused[1] or block)
+                if owner in unpinned:
+                    raise NodeError(Kind.FAILED, f"block {block}: expected to remove it, got {refused[0]!r}")
+                self._unpin(owner, deadline)
+                unpinned.append(owner)
+        return [owner for owner in unpinned if owner != cid]
+
+    def _unpin(self, cid: Cid, deadline: Deadline) -> None:
+        try:
+            self._call(deadline, self._pins.rm, cid, offline=True)
+        except NodeError as failure:
+            if "not pinned" not in str(failure):
+                raise
+
+    def _call(self, deadline: Deadline, function: Callable[..., _T], *words: Any, **options: Any) -> _T:
+        with self._judged(deadline) as timeout:
+            return function(*words, timeout=timeout, **options)
+
+    @contextlib.contextmanager
+    def _judged(self, deadline: Deadline) -> Iterator[float]:
+        """Give the timeout of a request, and turn whatever goes wrong in it into NodeError."""
+        timeout = deadline.left(self._timeout)
+        if not timeout:
+            raise NodeError(Kind.FAILED, "the time for it was over")
+        try:
+            yield timeout
+        except client_errors.StatusError as error:
+            raise _judge(error) from error
+        except client_errors.TimeoutError as error:
+            raise NodeError(Kind.FAILED, f"no answer within {timeout:.3g} s") from error
+        except (client_errors.CommunicationError, OSError) as error:  # requests' own errors are OSErrors
+            found = re.search(r"\[Errno -?\d+\] [^')\"]*", str(error))
+            raise NodeError(Kind.FAILED, found[0] if found else str(error)[:_LONGEST_REASON]) from error
+        except (client_errors.Error, AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+            # What ipfshttpclient does with an answer that isn't Kubo's.
+            raise NodeError(Kind.REFUSED, f"expected Kubo's answer, got another ({error!r:.200})") from error
+
+
+_PINNED = re.compile(r"pinned(?: via (\w+))?")
+_LONGEST_REASON = 300  # characters
+
+
+def _judge(error: client_errors.StatusError) -> NodeError:
+    response = getattr(error.original, "response", None)  # none when the error came after the headers
+    return judge(getattr(response, "status_code", 500), str(error)[:_LONGEST_REASON])
