@@ -98,7 +98,7 @@ def up(
             _require_same(profile, state, fresh)
             if state.profile == consortium.PROFILE:
                 started = consortium.complete(home, say)
-        elif profile is Profile.CONSORTIUM:
+        elif profile is Profile.CONSORTIUM or (profile is None and _crashed_consortium(state)):
             state, new = consortium.up(home, wanted, fresh, say), True
         else:
             if fresh or wanted.stations is not None or wanted.validators is not None:
@@ -250,6 +250,11 @@ def _alone(home: Path) -> Iterator[None]:
     with (home / "devnet.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+def _crashed_consortium(state: DevnetState | None) -> bool:
+    """Whether a consortium is remembered that `down` didn't end: whoever says `up` wants that one again."""
+    return state is not None and state.profile == consortium.PROFILE
 
 
 def _require_same(profile: Profile | None, state: DevnetState, fresh: bool) -> None:
