@@ -31,9 +31,6 @@ from devnet.admin import Admin
 from devnet.geth_node import Validator
 from devnet.kubo_node import KuboNode
 
-CONFIRMATIONS = 3
-"""Blocks on top of a settled one: the deepest reorganisation seen with five validators undid 2 (docs/adr/0008)."""
-
 
 @dataclass(frozen=True)
 class Network:
@@ -101,6 +98,11 @@ class Network:
         for station in value["stations"]:
             station |= {key: str(station[key].relative_to(self.root)) for key in ("repo", "token_file")}
         write_json(self.root / "network.json", value)
+
+    @property
+    def confirmations(self) -> int:
+        """Blocks on top of a settled one: a side without a majority makes at most one less (docs/adr/0008)."""
+        return len(self.validators) // 2 + 1
 
     def datadir(self, name: str) -> Path:
         """Folder of a validator."""

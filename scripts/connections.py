@@ -84,10 +84,16 @@ class Reach:
             ChainError: no URL of a node, or no node there.
         """
         url = rpc_url(self.rpc, self.home.path)
-        chain = Chain(url, patience=self.patience or 0.0, confirmations=self.confirmations, notice=warn)
+        chain = Chain(url, patience=self.patience or 0.0, confirmations=self._confirmations(), notice=warn)
         if self.patience is None and chain.confirmations:
             chain.patience = PATIENCE
         return chain
+
+    def _confirmations(self) -> int | None:
+        if self.confirmations is None and self.rpc is None:
+            state = DevnetState.load(self.home.path)
+            return None if state is None else state.confirmations
+        return self.confirmations
 
     def store(self) -> ArtifactStore:
         """Open the artifact store: that which was given, or else the running devnet's.

@@ -93,12 +93,14 @@ def up(
     )
     say = consortium.told(json_output)
     with _alone(home):
-        state, new, started = DevnetState.load(home), False, 0
+        state, new, started = DevnetState.load(home), False, list[str]()
         if state is not None and state.alive:
             _require_same(profile, state, fresh)
             if state.profile == consortium.PROFILE:
                 started = consortium.complete(home, say)
-        elif profile is Profile.CONSORTIUM or (profile is None and _crashed_consortium(state)):
+                if started:
+                    say(f"started {', '.join(started)}")
+        elif profile is Profile.CONSORTIUM or (profile is None and state and state.profile == consortium.PROFILE):
             state, new = consortium.up(home, wanted, fresh, say), True
         else:
             if fresh or wanted.stations is not None or wanted.validators is not None:
@@ -250,11 +252,6 @@ def _alone(home: Path) -> Iterator[None]:
     with (home / "devnet.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _crashed_consortium(state: DevnetState | None) -> bool:
-    """Whether a consortium is remembered that `down` didn't end: whoever says `up` wants that one again."""
-    return state is not None and state.profile == consortium.PROFILE
 
 
 def _require_same(profile: Profile | None, state: DevnetState, fresh: bool) -> None:

@@ -15,7 +15,7 @@ from chain.processes import ProcessIdentity
 from devnet import healing, membership, operation
 from devnet.control import Alarm
 from devnet.creation import ENDOWMENT, Plan, create, hardhat_balances
-from devnet.network import CONFIRMATIONS, Network
+from devnet.network import Network
 from devnet.report import NodeReport, report
 from devnet.toolchain import Binaries, find_or_build
 from scripts.cli import BadInputError, err, out
@@ -152,7 +152,7 @@ def remember(home: Path, network: Network, identity: ProcessIdentity) -> DevnetS
         identity.pid,
         identity.started,
         str(network.root / "logs" / "supervisord.log"),
-        CONFIRMATIONS,
+        network.confirmations,
         tuple((station.api_url, str(station.token_file)) for station in network.stations),
     )
 
@@ -182,15 +182,9 @@ def down(home: Path, identity: ProcessIdentity | None) -> bool:
     return ran
 
 
-def complete(home: Path, say: Say) -> int:
-    """Start what doesn't run of a network that is up; return how many nodes that were."""
-    network = running(home)
-    states = operation.supervisor_of(network).states()
-    missing = [name for name in network.names if not states[name].up]
-    for name in missing:
-        with timed(say, name):
-            operation.start_node(network, name)
-    return len(missing)
+def complete(home: Path, say: Say) -> list[str]:
+    """Start what doesn't run of a network that is up; return the names."""
+    return operation.complete(running(home), say)
 
 
 def stop_node(home: Path, name: str) -> None:
