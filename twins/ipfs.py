@@ -140,8 +140,11 @@ class KuboStore(ArtifactStore):
     def _keep(self, node: Node, cid: Cid, data: bytes, deadline: Deadline) -> None:
         """Make a node hold good bytes of an artifact, pinned, whatever it holds now; or raise NodeError."""
         with node.changing:  # another thread may just have unpinned this to mend it
-            with contextlib.suppress(RottenError):
+            try:
                 node.add(cid, data, deadline)
+            except NodeError as failure:
+                if not failure.answered:  # else a block that Kubo believes to have is rotten or gone: see below
+                    raise
             bad = bad_blocks(node, data, deadline, _READERS)
             if not bad:
                 return
@@ -222,7 +225,8 @@ class Node:
     def add(self, cid: Cid, data: bytes, deadline: Deadline) -> None:
         """Store an artifact and pin it; blocks that the node believes to have are left as they are."""
         answer = self._call(
-            deadline, self._client.add, io.BytesIO(data), pin=True, cid_version=1, raw_leaves=True,
+            # offline: for a block that is gone from its disk, Kubo would look without end while it pins.
+            deadline, self._client.add, io.BytesIO(data), pin=True, offline=True, cid_version=1, raw_leaves=True,
             chunker=f"size-{CHUNK}", opts={"max-file-links": str(FANOUT)},
         )  # fmt: skip
         # Another tree than ours would be pinned, and ours would go at the next collection.
