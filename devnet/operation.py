@@ -141,6 +141,20 @@ def _stop_level(network: Network, supervisor: Supervisor) -> None:
         return  # one is down already: it will fetch what it lacks
 
 
+def complete(network: Network, say: Say) -> list[str]:
+    """Start what doesn't run of a network that is up, for example after a command that was killed; return the names.
+
+    Raises:
+        DevnetError: a node doesn't start, or no block comes.
+    """
+    supervisor = supervisor_of(network)
+    states = supervisor.states()
+    missing = [name for name in (*network.names, WATCHER) if not states[name].up]
+    if missing:
+        _start_all(network, supervisor, say)  # leaves alone what runs
+    return missing
+
+
 def start_node(network: Network, name: str) -> None:
     """Start one node and wait until it answers.
 

@@ -28,7 +28,7 @@ class NodeReport:
         name: of the node.
         kind: ``geth``, ``ipfs`` or ``watcher``.
         url: where clients reach it.
-        state: supervisord's word, ``SILENT`` when the process runs and doesn't answer.
+        state: RUNNING when it answers, SILENT when there is a process that doesn't; otherwise supervisord's word.
         pid: of its process, 0 when there is none.
         memory: resident, bytes.
         peers: how many nodes it is connected to.
@@ -62,7 +62,8 @@ def report(network: Network) -> list[NodeReport]:
     with ThreadPoolExecutor(max_workers=len(nodes)) as pool:
         found = list(pool.map(lambda node: _look(network, node, states.get(node.name)), nodes))
     watcher = states.get(WATCHER, State(WATCHER, "UNKNOWN", 0, 0))
-    return [*found, NodeReport(WATCHER, "watcher", "", watcher.state, watcher.pid, memory(watcher.pid))]
+    state = "RUNNING" if watcher.up else watcher.state
+    return [*found, NodeReport(WATCHER, "watcher", "", state, watcher.pid, memory(watcher.pid))]
 
 
 def _look(network: Network, node: Validator | KuboNode, state: State | None) -> NodeReport:
@@ -79,13 +80,13 @@ def _look(network: Network, node: Validator | KuboNode, state: State | None) -> 
         if isinstance(node, KuboNode):
             if kubo_node.is_ready(node, _ANSWER):
                 said = kubo_node.status(node)
-                return NodeReport(*basic, state.state, *process, peers=said.peers, repo_size=said.repo_size)
+                return NodeReport(*basic, "RUNNING", *process, peers=said.peers, repo_size=said.repo_size)
         else:
             admin = network.admin(node.name, _ANSWER)
             head = admin.head()
             return NodeReport(
                 *basic,
-                state.state,
+                "RUNNING",  # it answers; the supervisor says STARTING for two seconds
                 *process,
                 peers=len(admin.peers()),
                 height=head["number"],
