@@ -145,20 +145,24 @@ class KuboStore(ArtifactStore):
             except NodeError as failure:
                 if not failure.answered:  # else a block that Kubo believes to have is rotten or gone: see below
                     raise
-            bad = bad_blocks(node, data, deadline, _READERS)
-            if not bad:
+            if not (bad := bad_blocks(node, data, deadline, _READERS)):
                 return
-            lost = node.drop(cid, bad, deadline)
-            node.add(cid, data, deadline)
-            still_bad = bad_blocks(node, data, deadline, _READERS)
-            for other in lost:
-                try:
-                    node.pin(other, deadline)
-                except NodeError as failure:
-                    self._notice(f"{node.name}: {other} was unpinned to mend {cid}; store it again: {failure}")
-        if still_bad:
-            raise NodeError(Kind.FAILED, f"{len(still_bad)} blocks rotted again, first {still_bad[0]}: its disk?")
+            unpinned: list[Cid] = []
+            try:
+                node.drop(cid, bad, deadline, unpinned)
+                node.add(cid, data, deadline)
+            finally:
+                self._pin_again(node, unpinned, deadline)
+            if still_bad := bad_blocks(node, data, deadline, _READERS):
+                raise NodeError(Kind.FAILED, f"{len(still_bad)} blocks rotted again, first {still_bad[0]}: its disk?")
         self._notice(f"{node.name}: artifact {cid}: replaced {len(bad)} bad blocks, the first {bad[0]}")
+
+    def _pin_again(self, node: Node, unpinned: Sequence[Cid], deadline: Deadline) -> None:
+        for cid in unpinned:
+            try:
+                node.pin(cid, deadline)
+            except NodeError as failure:
+                self._notice(f"{node.name}: artifact {cid} is no longer pinned, put it again: {failure}")
 
 
 class Node:
@@ -206,7 +210,7 @@ class Node:
     def has(self, cid: Cid, deadline: Deadline) -> bool:
         """Tell whether the node says that it has a block."""
         try:
-            self._call(deadline, self._blocks.stat, cid, offline=True)
+            self._call(deadline, bool, self._blocks.stat, cid, offline=True)
         except NodeError as failure:
             if failure.answered:
                 return failure.kind is Kind.ROTTEN
@@ -216,7 +220,8 @@ class Node:
     def is_pinned(self, cid: Cid, deadline: Deadline) -> bool:
         """Tell whether an artifact is pinned recursively."""
         try:
-            return cid in self._call(deadline, self._pins.ls, cid, type="recursive", offline=True)["Keys"]
+            options = {"type": "recursive", "offline": True}
+            return self._call(deadline, lambda said: cid in said["Keys"], self._pins.ls, cid, **options)
         except NodeError as failure:
             if "not pinned" in str(failure):
                 return False
@@ -224,46 +229,44 @@ class Node:
 
     def add(self, cid: Cid, data: bytes, deadline: Deadline) -> None:
         """Store an artifact and pin it; blocks that the node believes to have are left as they are."""
-        answer = self._call(
-            # offline: for a block that is gone from its disk, Kubo would look without end while it pins.
-            deadline, self._client.add, io.BytesIO(data), pin=True, offline=True, cid_version=1, raw_leaves=True,
-            chunker=f"size-{CHUNK}", opts={"max-file-links": str(FANOUT)},
-        )  # fmt: skip
+        options = {"cid_version": 1, "raw_leaves": True, "chunker": f"size-{CHUNK}"}
+        # offline: for a block that is gone from its disk, Kubo would look without end while it pins.
+        options |= {"pin": True, "offline": True, "opts": {"max-file-links": str(FANOUT)}}
+        stored = self._call(deadline, lambda said: str(said["Hash"]), self._client.add, io.BytesIO(data), **options)
         # Another tree than ours would be pinned, and ours would go at the next collection.
-        if answer["Hash"] != cid:
-            raise NodeError(Kind.REFUSED, f"expected it to store {cid}, got {answer['Hash']}; is it Kubo 0.42?")
+        if stored != cid:
+            raise NodeError(Kind.REFUSED, f"expected it to store {cid}, got {stored:.100}; is it Kubo 0.42?")
 
     def pin(self, cid: Cid, deadline: Deadline) -> None:
         """Pin an artifact that the node has."""
-        self._call(deadline, self._pins.add, cid, offline=True)
+        self._call(deadline, bool, self._pins.add, cid, offline=True)
 
-    def drop(self, cid: Cid, blocks: Sequence[Cid], deadline: Deadline) -> list[Cid]:
-        """Remove blocks of an artifact; return the other artifacts that had to be unpinned for that."""
-        unpinned: list[Cid] = []
+    def drop(self, cid: Cid, blocks: Sequence[Cid], deadline: Deadline, unpinned: list[Cid]) -> None:
+        """Unpin an artifact and remove blocks of it; ``unpinned`` gets what else had to be unpinned."""
         self._unpin(cid, deadline)
         for block in blocks:
-            while True:
-                answer = self._call(deadline, self._raw.request, "/block/rm", (block,), decoder="json")
-                refused = _PINNED.search(str(answer[0].get("Error", ""))) if answer else None
-                if refused is None:
-                    break
+            # ipfshttpclient has no block.rm. Kubo says one of the pins that keep a block.
+            while refused := _PINNED.search(
+                self._call(deadline, str, self._raw.request, "/block/rm", (block,), decoder="json")
+            ):
                 owner = Cid(refused[1] or block)
-                if owner in unpinned:
+                if owner in (cid, *unpinned):
                     raise NodeError(Kind.FAILED, f"block {block}: expected to remove it, got {refused[0]!r}")
                 self._unpin(owner, deadline)
                 unpinned.append(owner)
-        return [owner for owner in unpinned if owner != cid]
 
     def _unpin(self, cid: Cid, deadline: Deadline) -> None:
         try:
-            self._call(deadline, self._pins.rm, cid, offline=True)
+            self._call(deadline, bool, self._pins.rm, cid, offline=True)
         except NodeError as failure:
             if "not pinned" not in str(failure):
                 raise
 
-    def _call(self, deadline: Deadline, function: Callable[..., _T], *words: Any, **options: Any) -> _T:
+    def _call(
+        self, deadline: Deadline, read: Callable[[Any], _T], ask: Callable[..., Any], *words: Any, **rest: Any
+    ) -> _T:
         with self._judged(deadline) as timeout:
-            return function(*words, timeout=timeout, **options)
+            return read(ask(*words, timeout=timeout, **rest))  # an answer may be of any form: read under judgement
 
     @contextlib.contextmanager
     def _judged(self, deadline: Deadline) -> Iterator[float]:

@@ -15,13 +15,13 @@ from twins.errors import NodeUnreachableError, ReplicationError
 
 pytestmark = pytest.mark.integration
 
-LARGE = 60_000_000  # bytes: long enough under way to be interrupted
+LARGE = 40_000_000  # bytes: long enough under way to be interrupted
 
 
 def test_another_node_takes_the_place_of_one_that_is_killed_while_it_stores(swarm: Swarm) -> None:
     data = os.urandom(LARGE)
     store = swarm.store(replicas=2)
-    killer = threading.Timer(0.1, swarm[1].kill)
+    killer = threading.Timer(0.05, swarm[1].kill)
 
     killer.start()
     cid = store.put(data)
@@ -35,7 +35,7 @@ def test_a_node_that_dies_while_it_is_read_is_replaced_by_another(swarm: Swarm) 
     data = os.urandom(LARGE)
     store = swarm.store(replicas=2)
     cid = store.put(data)
-    killer = threading.Timer(0.05, swarm[0].kill)
+    killer = threading.Timer(0.03, swarm[0].kill)
 
     killer.start()
     assert store.get(cid) == data
