@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import pytest
 import requests
 
+from chain.accounts import Account
 from devnet.network import Network
 from devnet.operation import supervisor_of
 from devnet.supervision import Supervisor
@@ -126,6 +127,23 @@ def command_lines() -> dict[int, str]:
             except OSError:
                 continue
     return {pid: line for pid, line in found.items() if pid != os.getpid()}
+
+
+def raw_transaction(signer: Account, *, nonce: int, tip: int = 10**9) -> str:
+    """One wei to somebody."""
+    raw, _ = signer.sign_transaction(
+        {
+            "chainId": 31337,
+            "nonce": nonce,
+            "to": "0x" + "12" * 20,
+            "value": 1,
+            "gas": 21_000,
+            "maxFeePerGas": 10**10 if tip else 0,
+            "maxPriorityFeePerGas": tip,
+            "data": b"",
+        }
+    )
+    return "0x" + raw.hex()
 
 
 @pytest.fixture(scope="package")

@@ -21,7 +21,7 @@ from devnet.creation import free_ports
 from devnet.geth_node import Validator
 from devnet.network import write_text
 from devnet.operation import rpc
-from tests.integration.devnet.conftest import Devnet, command_lines, wait_for
+from tests.integration.devnet.conftest import Devnet, command_lines, raw_transaction, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -73,22 +73,6 @@ def stranger(devnet: Devnet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield node
     finally:
         node.end()
-
-
-def raw_transaction(signer: Account, *, nonce: int, tip: int = 10**9) -> str:
-    raw, _ = signer.sign_transaction(
-        {
-            "chainId": 31337,
-            "nonce": nonce,
-            "to": "0x" + "12" * 20,
-            "value": 1,
-            "gas": 21_000,
-            "maxFeePerGas": 10**10 if tip else 0,
-            "maxPriorityFeePerGas": tip,
-            "data": b"",
-        }
-    )
-    return "0x" + raw.hex()
 
 
 def refusal(validator: Validator, method: str, *params: Any) -> str:
