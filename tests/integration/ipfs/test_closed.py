@@ -54,9 +54,8 @@ def test_a_node_with_another_swarm_key_gets_nothing(swarm: Swarm) -> None:
     stranger.wait()
     cid = swarm.store(0, 1, 2).put(DATA)
 
-    for daemon in swarm.daemons[:3]:
-        with pytest.raises(DevnetError, match="swarm/connect"):
-            kubo_node.connect([stranger.node, daemon.node])
+    with pytest.raises(DevnetError, match="swarm/connect"):
+        kubo_node.connect([stranger.node, swarm[0].node])
     with pytest.raises(ArtifactNotFoundError):
         stranger.store.get(cid)
     assert kubo_node.status(stranger.node).peers == 0
@@ -73,10 +72,10 @@ def test_a_node_without_a_swarm_key_does_not_start(swarm: Swarm) -> None:
     assert "private network was not configured" in public.log.read_text().lower()
 
 
-def test_nothing_listens_or_talks_beyond_loopback(swarm: Swarm) -> None:
-    swarm.store(replicas=3).put(os.urandom(3_000_000))
+def test_nothing_listens_or_talks_beyond_loopback(lasting_swarm: Swarm) -> None:
+    lasting_swarm.store(replicas=3).put(os.urandom(3_000_000))
 
-    for daemon in swarm.daemons:
+    for daemon in lasting_swarm.daemons:
         sockets = list(_sockets(daemon))
         assert {port for local, port, state in sockets if state == "0A"} == {
             daemon.node.api_port,
@@ -106,8 +105,8 @@ def _sockets(daemon: Daemon) -> list[tuple[str, int, str]]:
     return found
 
 
-def test_secrets_are_for_this_user_alone_and_on_no_command_line(swarm: Swarm) -> None:
-    for daemon in swarm.daemons:
+def test_secrets_are_for_this_user_alone_and_on_no_command_line(lasting_swarm: Swarm) -> None:
+    for daemon in lasting_swarm.daemons:
         node, process = daemon.node, daemon.process
         assert process is not None
         token = node.token()
@@ -130,12 +129,12 @@ def test_peers_are_set_again_without_harm_and_a_restarted_swarm_finds_itself(swa
     assert [kubo_node.status(node).peers for node in nodes] == [2, 2, 2]
 
 
-def test_status_counts_what_is_stored(swarm: Swarm) -> None:
-    before = kubo_node.status(swarm[0].node)
+def test_status_counts_what_is_stored(lasting_swarm: Swarm) -> None:
+    before = kubo_node.status(lasting_swarm[0].node)
 
-    swarm[0].store.put(os.urandom(3 << 20))
+    lasting_swarm[0].store.put(os.urandom(3 << 20))
 
-    after = kubo_node.status(swarm[0].node)
+    after = kubo_node.status(lasting_swarm[0].node)
     assert after.version == "0.42.0"
     assert 4 <= after.objects - before.objects <= 5  # 3 leaves, 1 root; Kubo makes an empty folder for itself
     assert after.repo_size - before.repo_size >= 3 << 20
@@ -151,15 +150,20 @@ def test_a_dead_node_is_not_ready_and_its_status_an_error(swarm: Swarm) -> None:
         kubo_node.status(node)
 
 
-def test_another_node_on_the_same_port_is_not_ready(swarm: Swarm) -> None:
+def test_another_node_on_the_same_port_is_not_ready(lasting_swarm: Swarm) -> None:
     other = kubo_node.KuboNode(
-        "x", swarm[0].node.repo, swarm[1].node.api_port, 1, "12D3KooWx", swarm[1].node.token_file
+        "x",
+        lasting_swarm[0].node.repo,
+        lasting_swarm[1].node.api_port,
+        1,
+        "12D3KooWx",
+        lasting_swarm[1].node.token_file,
     )
 
     assert not kubo_node.is_ready(other, 1.0)
 
 
-def test_a_repository_is_never_made_over_another(swarm: Swarm, tmp_path: Path) -> None:
-    node = swarm[0].node
+def test_a_repository_is_never_made_over_another(lasting_swarm: Swarm, tmp_path: Path) -> None:
+    node = lasting_swarm[0].node
     with pytest.raises(DevnetError, match="expected exit code 0"):
-        kubo_node.init_node(swarm.ipfs, "again", node.repo, 1, 2, swarm.key, tmp_path / "token")
+        kubo_node.init_node(lasting_swarm.ipfs, "again", node.repo, 1, 2, lasting_swarm.key, tmp_path / "token")
