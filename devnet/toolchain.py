@@ -160,6 +160,7 @@ def _build(source: Source, cache: Path, given: Mapping[str, str], say: Callable[
         with _fresh(place.parents[1]) as folder:
             (folder / "bin").mkdir()
             output = folder / "bin" / source.program
+            say(f"building {source.program} {source.pinned}: minutes, once")
             started = time.monotonic()
             words: tuple[str | Path, ...] = (go, *source.flags, "-o", output, source.package)
             _run(words, source.folder, _go_environment(go, cache, given))

@@ -76,7 +76,8 @@ def test_what_is_built_is_built_once(tmp_path: Path) -> None:
     first = find_or_build(tmp_path / "cache", search_path(tools), said.append)
     assert find_or_build(tmp_path / "cache", search_path(tools), said.append) == first
     assert len(builds(tools)) == 1
-    assert [line.rpartition(" in ")[0] for line in said] == ["built tool 1.2.3"]
+    assert said[0] == "building tool 1.2.3: minutes, once"
+    assert [line.rpartition(" in ")[0] for line in said[1:]] == ["built tool 1.2.3"]
     assert first.geth.read_text().endswith("1.2.3-stable\n")
 
 
