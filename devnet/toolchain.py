@@ -198,14 +198,20 @@ def _go_environment(go: Path, cache: Path, given: Mapping[str, str]) -> dict[str
     """Return Go's environment: the user's, but for what would change the program that comes out."""
     environment = {key: value for key, value in given.items() if key not in ("GOFLAGS", "GOROOT", "GOWORK", "GOARCH")}
     caches = {"GOMODCACHE": cache / "mod", "GOCACHE": cache / "build"}
-    return environment | {
-        "PATH": os.pathsep.join((str(go.parent), given["PATH"])),
-        "GOFLAGS": "-mod=readonly",  # not empty: `go env -w` has a say then
-        "GOWORK": "off",
-        "GOTOOLCHAIN": "local",  # or Go would fetch another Go by itself
-        "CGO_ENABLED": "0",  # no C compiler needed, and the same program everywhere
-        **{key: given.get(key) or _users_own(key, given) or str(folder) for key, folder in caches.items()},
-    }
+    chosen = {key: given.get(key) or _users_own(key, given) or str(folder) for key, folder in caches.items()}
+    # Not empty: `go env -w` has a say then. Go makes its sources read-only: in our cache `rm -r` is to work.
+    flags = "-mod=readonly -modcacherw" if chosen["GOMODCACHE"] == str(cache / "mod") else "-mod=readonly"
+    return (
+        environment
+        | chosen
+        | {
+            "PATH": os.pathsep.join((str(go.parent), given["PATH"])),
+            "GOFLAGS": flags,
+            "GOWORK": "off",
+            "GOTOOLCHAIN": "local",  # or Go would fetch another Go by itself
+            "CGO_ENABLED": "0",  # no C compiler needed, and the same program everywhere
+        }
+    )
 
 
 def _users_own(variable: str, given: Mapping[str, str]) -> str | None:

@@ -96,7 +96,7 @@ def test_the_users_settings_reach_go_but_not_those_that_would_change_the_program
     find_or_build(tmp_path / "cache", search_path(tools), lambda text: None, given)
     (line,) = builds(tools)
     assert line.split(" | ")[1:] == [
-        "-mod=readonly", "0", "local", "https://mirror.example", str(tmp_path / "cache" / "mod"),
+        "-mod=readonly -modcacherw", "0", "local", "https://mirror.example", str(tmp_path / "cache" / "mod"),
     ]  # fmt: skip
 
 
