@@ -160,8 +160,15 @@ class Supervisor:
 
     def stop_program(self, name: str) -> None:
         """End a node politely, after 20 s for good; it stays down until it is started by name."""
-        if self.states()[name].state not in ("STOPPED", "EXITED", "FATAL"):
-            self._ask("stopProcess", name, True)
+        deadline = time.monotonic() + _STOP
+        while self.states()[name].state not in ("STOPPED", "FATAL"):
+            try:
+                self._ask("stopProcess", name, True)
+            except DevnetError:
+                # It has died a moment ago: it can be stopped once it is started again, which is about to happen.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def stop_all(self) -> None:
         """End all nodes at the same time; this waits until the last is gone."""

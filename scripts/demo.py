@@ -4,8 +4,7 @@ Examples:
     scripts/demo.py                     3 stations, 10 devices, 20 rounds
     scripts/demo.py --rounds 5          a short one
     scripts/demo.py --report out.html   where the report goes
-    scripts/demo.py --profile consortium    the same on 5 geth validators and an IPFS node per station: some 5 minutes,
-                                            and those that it takes to build them the first time
+    scripts/demo.py --profile consortium    on 5 geth validators and an IPFS node per station: 5 minutes
 
 Starts its own network on free ports and stops it at the end. Everything it makes is under .twinledger/demo, which
 is emptied first.

@@ -80,7 +80,7 @@ def lock_node() -> list[str]:
 def main() -> int:
     """Renew all lock files; words on the command line (``--upgrade``) go to ``uv pip compile``."""
     try:
-        for name in ("uv", "main"):
+        for name in ("uv", "main", "go"):
             with step(f"lock requirements/{name}.txt"):
                 lock_python(name, *sys.argv[1:])
         with step("lock requirements/data.txt"):

@@ -19,7 +19,8 @@ sys.dont_write_bytecode = True
 collect_ignore = ["contracts"]
 
 KINDS = ("unit", "integration")
-WAITING = "integration/faults/*.py"  # for blocks, and for what is dead to be found so
+# They wait: for blocks, for what is dead to be found so, for processes that import.
+WAITING = ("integration/faults/*.py", "integration/devnet/*.py", "integration/test_documents.py")
 
 # Deterministic by default, so that a red run is red again; `--hypothesis-profile=explore` looks further.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
@@ -71,6 +72,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "each test is marked either unit or integration, for example "
             "`pytestmark = pytest.mark.unit`; not so:\n  " + "\n  ".join(wrong)
         )
+
     # Unit tests first: quick to fail, and no integration fixture is alive yet. Then those that wait most: with several
     # workers the others' computing goes on meanwhile.
-    items.sort(key=lambda item: (item.get_closest_marker("unit") is None, not item.path.match(WAITING)))
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        return item.get_closest_marker("unit") is None, not any(item.path.match(part) for part in WAITING)
+
+    items.sort(key=place)

@@ -289,7 +289,7 @@ class Node:
 
 
 _PINNED = re.compile(r"pinned(?: via (\w+))?")
-_LONGEST_REASON = 300  # characters
+_LONGEST_REASON = 600  # characters
 
 
 def _judge(error: client_errors.StatusError) -> NodeError:

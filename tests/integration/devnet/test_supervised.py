@@ -99,6 +99,14 @@ def test_a_node_that_is_stopped_stays_down_until_it_is_started(devnet: Devnet) -
     wait_for("validator-4 level", lambda: devnet.network.admin("validator-4").height() >= devnet.height() - 1, 20)
 
 
+def test_a_node_that_has_just_died_can_be_stopped(devnet: Devnet) -> None:
+    for _ in range(3):  # between its end and its next start, it is neither up nor stopped
+        os.kill(devnet.supervisor.states()["station-2"].pid, signal.SIGKILL)
+        devnet.supervisor.stop_program("station-2")
+        assert devnet.supervisor.states()["station-2"].state == "STOPPED"
+        devnet.run("start", "station-2")
+
+
 def test_three_of_five_validators_down_raise_the_alarm_and_their_return_ends_it(devnet: Devnet) -> None:
     stopped = [validator.name for validator in devnet.network.validators[2:]]
     for name in stopped:
