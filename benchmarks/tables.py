@@ -36,14 +36,15 @@ def network(figures: Figures) -> str:
     sizes = list(artifacts["embedded"])
     return f"""## Embedded against consortium
 
-`benchmarks/network.py`, on {figures["cores"]} cores. The consortium is 5 geth validators with a block per second and 3
-Kubo nodes on the same machine. Both were measured in one run.
+`benchmarks/network.py`, on {figures["cores"]} cores. The consortium is 5 geth validators with a block per second and
+3 Kubo nodes on the same machine. Both were measured in one run.
 
 Seconds per round of the demo's twin (3 stations, 10 devices), means; a vote waits for 3 blocks on top of the updates:
 
 {table(["", *phases], [[p, *(f"{rounds[p][k]:.2f}" for k in phases)] for p in rounds])}
 
-Transactions; pipelined are those of one account, sent before the first is mined:
+Transactions; pipelined are those of one account, sent before the first is mined. A validator composes a block as soon as
+it has the one before, so what is sent in answer to a block is in the next but one:
 
 {table(["", *kinds], [[p, *(f"{transactions[p][k]:.2f}" for k in kinds)] for p in transactions])}
 

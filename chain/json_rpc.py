@@ -31,7 +31,7 @@ class JsonRpc:
     Threads may share it.
 
     Attributes:
-        urls: of the nodes, in the order of preference.
+        urls: of the nodes, in the order of preference; without user and password, so that they may be shown.
         timeout: seconds for one request.
     """
 
@@ -47,11 +47,12 @@ class JsonRpc:
         """
         if not timeout > 0:
             raise ChainError(f"timeout: expected seconds above 0, got {timeout}")
-        self.urls = tuple(url.strip() for url in urls.split(",")) if isinstance(urls, str) else tuple(urls)
+        given = tuple(url.strip() for url in urls.split(",")) if isinstance(urls, str) else tuple(urls)
         self.timeout = timeout
-        self._nodes = tuple(_Node(url, _provider(url, timeout)) for url in self.urls)
+        self._nodes = tuple(_Node(_without_secrets(url), _provider(url, timeout)) for url in given)
         if not self._nodes:
             raise ChainError("nodes: expected http://host:port at least once, got none")
+        self.urls = tuple(node.url for node in self._nodes)
         self._used = 0
 
     @property
@@ -131,10 +132,15 @@ class JsonRpc:
         raise RpcError(method, int(error.get("code", 0)), str(error.get("message", error)))
 
 
+def _without_secrets(url: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def _provider(url: str, timeout: float) -> HTTPProvider:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ChainError(f"not a node's address: expected http://host:port, got {url!r}")
+        raise ChainError(f"not a node's address: expected http://host:port, got {_without_secrets(url)!r}")
     options: dict[str, Any] = {"timeout": timeout}
     if parts.hostname in _LOOPBACK:  # a proxy from the environment must not see the local node's traffic
         options["proxies"] = {"http": None, "https": None}

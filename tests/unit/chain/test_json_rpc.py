@@ -84,6 +84,27 @@ def test_what_is_no_http_address_is_refused(url: str) -> None:
         Chain(url)
 
 
+def test_a_password_in_a_url_is_never_shown() -> None:
+    chain = Chain("https://user:secret@node:8545,http://other:8545/path?x=1")
+    assert chain.urls == ("https://node:8545", "http://other:8545/path?x=1")
+    assert "secret" not in repr(chain) + chain.url
+    with pytest.raises(ChainError, match="expected http") as caught:
+        Chain("ftp://user:secret@node")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("urls", [(), []])
+def test_no_node_at_all_is_refused(urls: Any) -> None:
+    with pytest.raises(ChainError, match="at least once"):
+        Chain(urls)
+
+
+@pytest.mark.parametrize("option", [{"patience": -1.0}, {"patience": float("nan")}, {"confirmations": -1}])
+def test_numbers_out_of_range_are_refused(option: dict[str, Any]) -> None:
+    with pytest.raises(ChainError, match="expected 0"):
+        Chain("http://127.0.0.1:8545", **option)
+
+
 @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
 def test_a_timeout_is_positive(timeout: float) -> None:
     with pytest.raises(ChainError, match="timeout"):
