@@ -43,8 +43,8 @@ Seconds per round of the demo's twin (3 stations, 10 devices), means; a vote wai
 
 {table(["", *phases], [[p, *(f"{rounds[p][k]:.2f}" for k in phases)] for p in rounds])}
 
-Transactions; pipelined are those of one account, sent before the first is mined. A validator composes a block as soon as
-it has the one before, so what is sent in answer to a block is in the next but one:
+Transactions; pipelined are those of one account, sent before the first is mined. A validator composes a block as soon
+as it has the one before, so what is sent in answer to a block is in the next but one:
 
 {table(["", *kinds], [[p, *(f"{transactions[p][k]:.2f}" for k in kinds)] for p in transactions])}
 

@@ -23,6 +23,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import tables
+
 pytestmark = pytest.mark.integration
 
 PROJECT = Path(__file__).parents[2]
@@ -255,3 +257,7 @@ def test_the_protocol_names_every_finding_that_an_audit_can_make() -> None:
     assert {"lineage", "artifact", "format", "tier-2", "schema"} <= names, "expected to find the names in the sources"
     protocol = (PROJECT / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert sorted(name for name in names if f"`{name}`" not in protocol) == []
+
+
+def test_the_page_of_benchmarks_says_what_was_measured() -> None:
+    assert tables.PAGE.read_text(encoding="utf-8") == tables.page()
