@@ -29,7 +29,8 @@ HomeOption = Annotated[
     Path, typer.Option("--home", envvar="TWINLEDGER_HOME", help="Folder of the local state.", file_okay=False)
 ]
 RpcOption = Annotated[
-    str | None, typer.Option("--rpc", metavar="URL", help="The chain's JSON-RPC [that of the devnet].")
+    str | None,
+    typer.Option("--rpc", metavar="URL", help="The chain's JSON-RPC; of several nodes with commas [the devnet's]."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 

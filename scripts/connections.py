@@ -34,7 +34,11 @@ IpfsTokensOption = Annotated[
     Path | None, typer.Option("--ipfs-tokens", help="File with the bearer token of each --ipfs, one a line.")
 ]
 ReplicasOption = Annotated[
-    int, typer.Option(help="IPFS nodes that must have pinned an artifact before its digest is recorded.", min=1)
+    int | None,
+    typer.Option(
+        help="IPFS nodes that must have pinned an artifact before its digest is recorded [2; 1 where a devnet has one].",
+        min=1,
+    ),
 ]
 ConfirmationsOption = Annotated[
     int | None,
@@ -62,7 +66,7 @@ class Reach:
         ipfs: URLs of IPFS nodes.
         ipfs_tokens: file with their bearer tokens.
         artifacts: folder of an embedded store, instead of IPFS.
-        replicas: nodes that an artifact must be pinned on.
+        replicas: nodes that an artifact must be pinned on; None is `REPLICAS`, or all of a devnet that has fewer.
         confirmations: of a settled block; None as `Chain` has it.
         patience: seconds; None is `PATIENCE`, but 0 on a development node, which has lost everything when it dies.
     """
@@ -72,7 +76,7 @@ class Reach:
     ipfs: Sequence[str] = ()
     ipfs_tokens: Path | None = None
     artifacts: Path | None = None
-    replicas: int = REPLICAS
+    replicas: int | None = None
     confirmations: int | None = None
     patience: float | None = None
 
@@ -111,7 +115,10 @@ class Reach:
             return self.home.store()
         from twins.ipfs import KuboEndpoint, KuboStore  # a second that those without IPFS needn't wait
 
-        return KuboStore([KuboEndpoint(*pair) for pair in endpoints], replicas=self.replicas, notice=warn)
+        # On a network of one's own fewer nodes than copies are a mistake, which the first put tells.
+        default = REPLICAS if self.ipfs else min(REPLICAS, len(endpoints))
+        nodes = [KuboEndpoint(*pair) for pair in endpoints]
+        return KuboStore(nodes, replicas=default if self.replicas is None else self.replicas, notice=warn)
 
     def _endpoints(self) -> list[tuple[str, str | None]]:
         if self.ipfs:

@@ -32,7 +32,7 @@ from chain.hardhat_node import HardhatNode
 from scripts import devnet_consortium as consortium
 from scripts.audit import audit_twin, summary
 from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, command, err, out, run
-from scripts.connections import REPLICAS, Network, Reach
+from scripts.connections import Network, Reach
 from scripts.devnet import Profile, end_network
 from scripts.federation_run import RoundResult
 from scripts.home import Home
@@ -83,7 +83,7 @@ def _network(profile: Profile, place: Home, settings: RunSettings, timings: dict
     with _timed(timings, "start 5 validators and the stations' IPFS nodes"):
         consortium.up(place.path, consortium.Wanted(stations=settings.stations), False, consortium.told(False))
     try:
-        yield Reach(place, replicas=min(REPLICAS, settings.stations))
+        yield Reach(place)
     finally:
         end_network(place.path)
 

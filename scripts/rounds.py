@@ -43,7 +43,6 @@ from scripts.cli import (
     run,
 )
 from scripts.connections import (
-    REPLICAS,
     ConfirmationsOption,
     IpfsOption,
     IpfsTokensOption,
@@ -159,7 +158,7 @@ def main(
     rpc: RpcOption = None,
     ipfs: IpfsOption = None,
     ipfs_tokens: IpfsTokensOption = None,
-    replicas: ReplicasOption = REPLICAS,
+    replicas: ReplicasOption = None,
     confirmations: ConfirmationsOption = None,
     patience: PatienceOption = None,
     json_output: JsonOption = False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from scripts.cli import BadInputError
 from scripts.connections import Reach
 from scripts.devnet_state import DevnetState
 from scripts.home import Home
+from twins.errors import ReplicationError
 from twins.ipfs import KuboStore
 from twins.store import DirectoryStore
 
@@ -73,3 +75,13 @@ def test_no_devnet_and_no_url_says_what_to_do(tmp_path: Path) -> None:
 def test_what_was_given_for_confirmations_and_patience_counts(tmp_path: Path) -> None:
     chain = Reach(Home(tmp_path), rpc=A, confirmations=7, patience=12.0).chain()
     assert (chain.confirmations, chain.patience) == (7, 12.0)
+
+
+def test_a_devnet_with_one_ipfs_node_has_one_copy_but_on_a_network_of_ones_own_that_is_a_mistake(
+    tmp_path: Path,
+) -> None:
+    state = consortium(tmp_path)
+    replace(state, ipfs=state.ipfs[:1]).save(tmp_path)
+    assert vars(Reach(Home(tmp_path)).store())["_replicas"] == 1
+    with pytest.raises(ReplicationError, match="expected it pinned on 2 IPFS nodes, got 0"):
+        Reach(Home(tmp_path), ipfs=(A,)).store().put(b"data")
