@@ -30,7 +30,7 @@ HomeOption = Annotated[
 ]
 RpcOption = Annotated[
     str | None,
-    typer.Option("--rpc", metavar="URL", help="The chain's JSON-RPC; of several nodes with commas [the devnet's]."),
+    typer.Option("--rpc", metavar="URL", help="JSON-RPC of the chain's nodes, with commas [the devnet's]."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 

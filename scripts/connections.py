@@ -36,7 +36,7 @@ IpfsTokensOption = Annotated[
 ReplicasOption = Annotated[
     int | None,
     typer.Option(
-        help="IPFS nodes that must have pinned an artifact before its digest is recorded [2; 1 where a devnet has one].",
+        help="IPFS nodes that must have pinned an artifact before it is recorded [2; 1 where a devnet has one].",
         min=1,
     ),
 ]

@@ -77,7 +77,7 @@ def test_what_was_given_for_confirmations_and_patience_counts(tmp_path: Path) ->
     assert (chain.confirmations, chain.patience) == (7, 12.0)
 
 
-def test_a_devnet_with_one_ipfs_node_has_one_copy_but_on_a_network_of_ones_own_that_is_a_mistake(
+def test_one_ipfs_node_keeps_one_copy_on_a_devnet_and_is_too_few_on_ones_own_network(
     tmp_path: Path,
 ) -> None:
     state = consortium(tmp_path)
