@@ -36,7 +36,7 @@ from twins.content import CHUNK, FANOUT, is_block
 from twins.endpoint import Kind, KuboEndpoint, NodeError, RottenError, judge
 from twins.errors import NodeUnreachableError, ReplicationError, StoreError
 from twins.fetching import Fetch, bad_blocks
-from twins.replication import Deadline, place
+from twins.replication import Deadline, place, rendezvous
 from twins.store import ArtifactStore
 from twins.types import Cid
 
@@ -100,9 +100,12 @@ class KuboStore(ArtifactStore):
         if self._replicas > len(names):
             raise ReplicationError(cid, self._replicas, 0, {"nodes": f"only {len(names)} given: {', '.join(names)}"})
         deadline = Deadline.after(self._budget)
-        held, reasons = place(
-            names, self._replicas, lambda index: self._keep(self._nodes[index], cid, data, deadline), deadline
-        )
+        nodes = [self._nodes[index] for index in rendezvous(names, cid)]
+
+        def keep(index: int) -> None:
+            self._keep(nodes[index], cid, data, deadline)
+
+        held, reasons = place([node.name for node in nodes], self._replicas, keep, deadline)
         if len(held) < self._replicas:
             raise ReplicationError(cid, self._replicas, len(held), reasons)
 

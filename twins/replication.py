@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,16 @@ class Deadline:
     def left(self, at_most: float = float("inf")) -> float:
         """Return the seconds that are left, but not more than ``at_most``; 0 when it is over."""
         return max(0.0, min(self.at - time.monotonic(), at_most))
+
+
+def rendezvous(names: Sequence[str], key: str) -> list[int]:
+    """Return in which order nodes are to hold something: the first, one's own, then the others by their hashes with it.
+
+    So copies spread evenly, and everyone who knows the names knows the places (highest random weight, Thaler and
+    Ravishankar 1998). In the order given, the second of many nodes would hold every copy and the last none.
+    """
+    others = sorted(range(1, len(names)), key=lambda index: hashlib.sha256(f"{key} {names[index]}".encode()).digest())
+    return [*range(min(1, len(names))), *others]
 
 
 def place(

@@ -55,7 +55,12 @@ def test_a_rotten_block_is_replaced_when_it_is_read(rotting: Swarm, block: Cid) 
     assert rotting[0].store.replicas_of(CID) == 1
 
 
-@pytest.mark.parametrize(("damage", "block"), [(Daemon.flip_bit, CID), (truncate, LEAF), (remove, LEAF), (remove, CID)])
+@pytest.mark.parametrize(
+    ("damage", "block"),
+    [(Daemon.flip_bit, CID), (truncate, LEAF), (remove, LEAF), (remove, CID)],
+    # Not by the CIDs: the bytes are random, and several test processes have to agree on the names.
+    ids=["flipped root", "truncated leaf", "missing leaf", "missing root"],
+)
 def test_put_leaves_good_blocks_behind_though_kubo_says_that_they_exist(
     rotting: Swarm, block: Cid, damage: Callable[[Daemon, Cid], None]
 ) -> None:

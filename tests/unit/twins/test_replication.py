@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from tests.unit.twins.fake_kubo import block_cid
 from twins.content import CHUNK, blocks_of, children_of, cid_of, is_block, size_from_root
 from twins.endpoint import Kind, KuboEndpoint, NodeError
 from twins.errors import FormatError
-from twins.replication import Deadline, place
+from twins.replication import Deadline, place, rendezvous
 from twins.types import Cid
 
 pytestmark = pytest.mark.unit
@@ -101,3 +102,13 @@ def test_any_bytes_as_a_root_are_a_format_error_or_links(block: bytes) -> None:
             look(cid, block)
         except FormatError:
             continue
+
+
+def test_the_own_node_comes_first_and_the_others_share_the_rest_evenly() -> None:
+    names = [f"http://127.0.0.1:{port}" for port in (5001, 5002, 5003, 5004)]
+    orders = [rendezvous(names, f"artifact {number}") for number in range(300)]
+    assert all(sorted(order) == [0, 1, 2, 3] and order[0] == 0 for order in orders)
+    seconds = Counter(order[1] for order in orders)
+    assert all(70 < seconds[index] < 130 for index in (1, 2, 3)), "a hundred each, more or less"
+    assert rendezvous(names, "artifact 7") == orders[7], "the same for everyone"
+    assert rendezvous([], "artifact") == []
