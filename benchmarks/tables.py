@@ -65,6 +65,7 @@ def soak(figures: Figures) -> str:
     memory = figures["memory"]
     rows = [[name, *(f"{m:.0f}" for m in values)] for name, values in memory.items()]
     kinds = [[name.replace("_", " "), str(count)] for name, count in figures["counts"].items()]
+    first, second = (sum(m[half + 1] - m[half] for m in memory.values()) for half in (0, 1))
     return f"""## Soak
 
 `benchmarks/soak.py --minutes {figures["minutes"]:g}`: transactions and artifacts without a pause, then
@@ -75,6 +76,8 @@ every one of them looked up again.
 Memory of each process, MB, at the start, in the middle and at the end:
 
 {table(["", "start", "middle", "end"], rows)}
+
+All together grew by {first:.0f} MB in the first half and by {second:.0f} MB in the second. {figures.get("note", "")}
 """
 
 
