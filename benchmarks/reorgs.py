@@ -11,8 +11,6 @@ another one later, that is a reorganisation, as deep as the blocks that it undid
 from __future__ import annotations
 
 import json
-import os
-import signal
 import tempfile
 import threading
 import time
@@ -120,7 +118,7 @@ def main(quick: Annotated[bool, typer.Option("--quick", help="A minute, and noth
             for turn in range(times):
                 for index in range(count):
                     name = names[(turn + index) % len(names)]
-                    os.kill(supervisor_of(network).states()[name].pid, signal.SIGKILL)
+                    supervisor_of(network).kill_program(name)
                 time.sleep(6)
 
         def cut(size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,8 +29,11 @@ PROJECT = Path(__file__).parents[3]
 T = TypeVar("T")
 
 
-def wait_for(what: str, look: Callable[[], T], seconds: float = 30.0) -> T:
-    """Wait until something is so, and return what was found."""
+def wait_for(what: str, look: Callable[[], T], seconds: float = 75.0) -> T:
+    """Wait until something is so, and return what was found.
+
+    Validators that dialled each other in the same moment try again after up to 35 s: no wait for blocks is shorter.
+    """
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"expected {what} within {seconds:g} s, got {found!r}"
@@ -84,6 +88,12 @@ class Devnet:
 
     def pid(self, name: str) -> int:
         return self.supervisor.states()[name].pid
+
+    def kill(self, name: str) -> None:
+        """Kill a node that runs; without one its number is 0, which would be this test's whole process group."""
+        pid = self.pid(name)
+        assert pid > 0, f"expected {name} to run"
+        os.kill(pid, signal.SIGKILL)
 
     def height(self, *without: str) -> int:
         """Number of the newest block that any validator has, but for those named."""

@@ -29,7 +29,7 @@ def deadlocked(devnet: Devnet, network: Network, halves: list[list[str]]) -> boo
         devnet.supervisor.stop_program(name)
     for name in halves[1]:
         devnet.run("start", name)
-    wait_for("all connected", lambda: all(len(network.admin(v.name).peers()) == 3 for v in network.validators), 15)
+    wait_for("all connected", lambda: all(len(network.admin(v.name).peers()) == 3 for v in network.validators))
     height = devnet.height()
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:

@@ -110,17 +110,17 @@ def test_an_outsider_that_is_allowed_in_does_find_peers(devnet: Devnet, stranger
     stranger.end()  # geth dials nobody twice within 35 s, but it forgets whom it dialled when it starts anew
     stranger.begin()
     try:
-        wait_for("a connection", lambda: stranger.node.key in admin.peers(), 20)
+        wait_for("a connection", lambda: stranger.node.key in admin.peers())
     finally:
         admin.unlink(stranger.node.enode)
-    wait_for("no connection", lambda: stranger.node.key not in admin.peers(), 10)
+    wait_for("no connection", lambda: stranger.node.key not in admin.peers())
     wait_for("the stranger's node", stranger.answers)
 
 
 def test_an_outsider_cannot_seal(stranger: Stranger) -> None:
     before = stranger.admin.height()
     stranger.admin.seal(True)
-    wait_for("a refusal", lambda: "unauthorized signer" in stranger.log.read_text(), 15)
+    wait_for("a refusal", lambda: "unauthorized signer" in stranger.log.read_text())
     assert stranger.admin.height() == before
     stranger.admin.seal(False)
 

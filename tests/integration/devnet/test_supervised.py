@@ -62,18 +62,18 @@ def test_another_network_than_the_one_there_is_refused(devnet: Devnet) -> None:
 @pytest.mark.parametrize("name", ["validator-2", "station-1", "watcher"])
 def test_a_node_that_is_killed_is_started_again(devnet: Devnet, name: str) -> None:
     before = devnet.pid(name)
-    os.kill(before, signal.SIGKILL)
-    wait_for(f"{name} with another process", lambda: devnet.pid(name) not in (0, before), 10)
+    devnet.kill(name)
+    wait_for(f"{name} with another process", lambda: devnet.pid(name) not in (0, before))
 
     def well() -> bool:
         node = next(node for node in devnet.status()["nodes"] if node["name"] == name)
         return bool(node["state"] == "RUNNING" and (node["kind"] != "geth" or node["peers"] == 4))
 
-    wait_for(f"{name} that answers", well, 20)
+    wait_for(f"{name} that answers", well)
 
 
 def test_a_validator_that_was_killed_seals_again(devnet: Devnet) -> None:
-    os.kill(devnet.pid("validator-3"), signal.SIGKILL)
+    devnet.kill("validator-3")
     admin = devnet.network.admin("validator-3")
 
     def sealing() -> bool:
@@ -82,7 +82,7 @@ def test_a_validator_that_was_killed_seals_again(devnet: Devnet) -> None:
         except ChainUnreachableError:
             return False
 
-    wait_for("validator-3 to seal", sealing, 20)
+    wait_for("validator-3 to seal", sealing)
 
 
 def test_a_node_that_is_stopped_stays_down_until_it_is_started(devnet: Devnet) -> None:
@@ -96,12 +96,12 @@ def test_a_node_that_is_stopped_stays_down_until_it_is_started(devnet: Devnet) -
     out = devnet.run("up")  # starts what is missing
     assert "station-2" in out
     assert out.splitlines()[-1].startswith("up: ")
-    wait_for("validator-4 level", lambda: devnet.network.admin("validator-4").height() >= devnet.height() - 1, 20)
+    wait_for("validator-4 level", lambda: devnet.network.admin("validator-4").height() >= devnet.height() - 1)
 
 
 def test_a_node_that_has_just_died_can_be_stopped(devnet: Devnet) -> None:
     for _ in range(3):  # between its end and its next start, it is neither up nor stopped
-        os.kill(devnet.supervisor.states()["station-2"].pid, signal.SIGKILL)
+        devnet.kill("station-2")
         devnet.supervisor.stop_program("station-2")
         assert devnet.supervisor.states()["station-2"].state == "STOPPED"
         devnet.run("start", "station-2")

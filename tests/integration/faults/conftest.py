@@ -113,7 +113,8 @@ class Consortium:
         return supervisor_of(self.network)
 
     def pid(self, name: str) -> int:
-        return self.supervisor.states()[name].pid
+        """Of a node that runs; never 0, which would be this test's whole process group to os.kill."""
+        return int(wait_for(f"{name} to run", lambda: self.supervisor.states()[name].pid))
 
     def kill(self, name: str) -> None:
         os.kill(self.pid(name), signal.SIGKILL)
