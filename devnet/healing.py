@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from itertools import groupby
 
-from chain.errors import ChainError, DevnetError
+from chain.errors import DevnetError
 from devnet.admin import Admin
 from devnet.control import Wishes
 from devnet.network import Network
@@ -112,14 +112,7 @@ def _await_level(network: Network, say: Say) -> None:
 
 
 def _answering(network: Network) -> dict[str, Admin]:
-    found = {}
-    for validator in network.validators:
-        admin = network.admin(validator.name)
-        try:
-            admin.height()
-        except ChainError:
-            continue
-        found[validator.name] = admin
+    found = network.answering()
     if not found:
         raise DevnetError("heal: expected validators that answer, got none; start them first")
     return found

@@ -24,6 +24,7 @@ from urllib.parse import urlencode
 
 from chain.errors import DevnetError
 from devnet.kubo_settings import HOST, settings
+from devnet.validator_keys import write_secret
 
 _SWARM_KEY_HEADER = "/key/swarm/psk/1.0.0/\n/base16/\n"
 _SWARM_KEY_BYTES = 32
@@ -121,8 +122,9 @@ def init_node(
             raise DevnetError(
                 f"ipfs init in {repo}: expected exit code 0, got {done.returncode}:\n{done.stderr[-2000:].strip()}"
             )
-        _write_secret(repo / "swarm.key", swarm_key)
-        _write_secret(token_file, token)
+        write_secret(repo / "swarm.key", swarm_key)
+        token_file.parent.mkdir(parents=True, exist_ok=True)
+        write_secret(token_file, token)
         config = _read_config(repo)
         _merge(config, settings(name, api_port, swarm_port, token))
         _write_config(repo, config)
@@ -263,10 +265,3 @@ def _write_config(repo: Path, config: Mapping[str, Any]) -> None:
         with contextlib.suppress(OSError):
             os.unlink(name)
         raise
-
-
-def _write_secret(file: Path, text: str) -> None:
-    """Write a new file that only this user can read, from its first moment on."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as stream:
-        stream.write(text)

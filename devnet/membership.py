@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 
-from chain.errors import ChainError, DevnetError
+from chain.errors import DevnetError
 from devnet.admin import Admin
 from devnet.creation import new_validator
 from devnet.geth_node import Validator
@@ -28,13 +28,13 @@ def add(network: Network, say: Say) -> Network:
     validator = new_validator(network)
     grown = network.with_validators((*network.validators, validator))
     _apply(grown)
-    for admin in _reachable(network).values():  # before it dials them: a dial that is refused isn't repeated soon
+    for admin in network.answering().values():  # before it dials them: a dial that is refused isn't repeated soon
         admin.call("admin_addTrustedPeer", validator.enode)
     supervisor = supervisor_of(grown)
     supervisor.start_program(validator.name)
     await_validator(grown, supervisor, validator)
     newcomer = grown.admin(validator.name)
-    target = max(admin.height() for admin in _reachable(network).values())
+    target = max(admin.height() for admin in network.answering().values())
     _wait("the new validator to have the chain", lambda: newcomer.height() >= target)
     say(f"{validator.name} has the chain after {time.monotonic() - started:.1f} s")
     _vote(grown, validator, True)
@@ -61,7 +61,7 @@ def remove(network: Network, name: str, say: Say) -> Network:
     supervisor_of(network).stop_program(name)
     shrunk = network.with_validators([other for other in network.validators if other.name != name])
     _apply(shrunk)
-    for admin in _reachable(shrunk).values():
+    for admin in shrunk.answering().values():
         admin.unlink(validator.enode)
     shutil.rmtree(network.datadir(name))
     # The name stays taken: a folder without keys, so that no later validator is mistaken for this one.
@@ -79,20 +79,8 @@ def _apply(network: Network) -> None:
     supervisor.reread()
 
 
-def _reachable(network: Network) -> dict[str, Admin]:
-    found = {}
-    for validator in network.validators:
-        admin = network.admin(validator.name)
-        try:
-            admin.height()
-        except ChainError:
-            continue
-        found[validator.name] = admin
-    return found
-
-
 def _require_majority(network: Network) -> None:
-    up, needed = len(_reachable(network)), len(network.validators) // 2 + 1
+    up, needed = len(network.answering()), len(network.validators) // 2 + 1
     if up < needed:
         raise DevnetError(f"vote: expected at least {needed} validators that answer, got {up}; start them first")
 
@@ -104,10 +92,10 @@ def _vote(network: Network, subject: Validator, wanted: bool) -> None:
     change. N/2 + 1 blocks deep it stays.
     """
     address = subject.address.lower()
-    signers = next(iter(_reachable(network).values())).signers()
+    signers = next(iter(network.answering().values())).signers()
     voters = {
         name: admin
-        for name, admin in _reachable(network).items()
+        for name, admin in network.answering().items()
         if name != subject.name and network.validator(name).address.lower() in signers
     }
     for admin in voters.values():

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from chain.errors import DevnetError
+from chain.errors import ChainError, DevnetError
 from devnet import geth_node
 from devnet.admin import Admin
 from devnet.geth_node import Validator
@@ -116,6 +116,11 @@ class Network:
         """Reach a validator as its administrator."""
         return Admin(self.ipc(name), timeout)
 
+    def answering(self) -> dict[str, Admin]:
+        """Reach, by name, the validators that answer their administrator now."""
+        admins = {validator.name: self.admin(validator.name) for validator in self.validators}
+        return {name: admin for name, admin in admins.items() if _answers(admin)}
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of all nodes."""
@@ -154,6 +159,14 @@ class Network:
     def with_validators(self, validators: Sequence[Validator]) -> Network:
         """Return the network with other validators; save it to keep it."""
         return replace(self, validators=tuple(validators))
+
+
+def _answers(admin: Admin) -> bool:
+    try:
+        admin.height()
+    except ChainError:
+        return False
+    return True
 
 
 def _station(root: Path, saved: dict[str, Any]) -> KuboNode:
