@@ -8,23 +8,28 @@ Nothing is written anywhere. It goes on after a finding, to report everything th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from chain.audit_report import AuditReport, RoundAudit, StationAudit
+from chain.audit_report import AuditReport, Incident, RoundAudit, StationAudit
 from chain.checks import Finding, check_model, check_model_manifest, check_recomputed, compare
-from chain.events import RoundFinal, UpdateSubmitted
-from chain.evidence import Evidence, gather, unreadable
+from chain.contribution_checks import check_norms, check_training, double_counts
+from chain.events import RoundFinal, UpdateRejected, UpdateSubmitted
+from chain.evidence import Evidence, Gatherer, unreadable
+from chain.incidents import incidents
 from chain.lineage import Lineage
+from chain.quorum import QuorumCheck
+from chain.receipts import hex_bytes
 from chain.round_ledger import RoundLedger
 from chain.twin_registry import TwinRegistry
-from twins.aggregation import Rule, function_of
+from twins.aggregation import function_of
 from twins.archive import Archive
 from twins.contribution import SigningDomain
+from twins.encryption import Keyring
 from twins.errors import TwinsError
 from twins.manifest import TwinManifest, TwinModelManifest
 from twins.model import TwinModel
 from twins.types import Digest, TwinId
-from twins.updates import DeviceUpdate, Tier1Replay, device_order
+from twins.updates import Tier1Replay, device_order
 
 Progress = Callable[[int, int], None]
 """(rounds done, rounds in all)."""
@@ -40,6 +45,7 @@ class Auditor:
         since: block of the deployment.
         archive: any store; it is not trusted.
         replay: aggregates devices' updates again (tier 1), called in round order for each station.
+        keyring: opens the sealed device updates that the auditor has a grant for. What it can't open is said.
     """
 
     registry: TwinRegistry
@@ -47,6 +53,17 @@ class Auditor:
     since: int
     archive: Archive
     replay: Tier1Replay
+    keyring: Keyring = field(default_factory=Keyring)
+
+    @property
+    def domain(self) -> SigningDomain:
+        """Under which devices and stations sign."""
+        return SigningDomain(self.ledger.chain.chain_id, self.ledger.address)
+
+    def calldata(self, transaction: str) -> bytes:
+        """Return what a transaction called its contract with."""
+        found = self.ledger.chain.rpc("eth_getTransactionByHash", (transaction,))
+        return b"" if found is None else hex_bytes(found["input"])
 
     def audit(
         self,
@@ -87,6 +104,7 @@ class Auditor:
             head=lineage.head,
             rounds=tuple(rounds),
             uncounted=tuple(uncounted),
+            incidents=(*incidents(lineage), *walk.doubled),
             findings=tuple(findings),
         )
 
@@ -111,6 +129,7 @@ class _Walk:
     lineage: Lineage
     manifest: TwinManifest | None = None
     base: tuple[Digest, TwinModel] | None = None  # the last base fetched: a round's stations share it
+    doubled: list[Incident] = field(default_factory=list)
 
     def read_twin(self) -> Iterator[Finding]:
         """Fetch the twin's own manifest; without it no schema and no merge rule is known."""
@@ -128,14 +147,18 @@ class _Walk:
             expected = {"twin": self.lineage.twin, "round": 0, "parent": None, "updates": (), "examples": 0}
             findings.extend(compare("model-manifest", "genesis", expected, vars(manifest)))
             self._model(manifest, "genesis", findings)
-        return RoundAudit(0, digest, None, (), (), tuple(findings))
+        return RoundAudit(0, digest, None, (), 0, (), (), tuple(findings))
 
     def final_round(self, final: RoundFinal) -> RoundAudit:
         """Audit a final round: its updates and their aggregation (tier 1), then the merged model (tier 2)."""
         where = f"round {final.round}, merged model"
         accepted = self.lineage.accepted(final)
         evidence = [self._gather(accepted[station]) for station in sorted(accepted, key=device_order)]
-        findings: list[Finding] = []
+        for device, one, other in double_counts((e.recorded.station, e.index) for e in evidence if e.index):
+            text = f"counts at the stations {one} and {other}"
+            self.doubled.append(Incident("double-count", final.round, device, text))
+        quorum = QuorumCheck(self.lineage, self.auditor.domain, self.auditor.calldata)
+        findings = list(quorum.check(final))
         manifest = self._model_manifest(final.model, where, findings)
         if manifest is not None:
             findings.extend(check_model_manifest(final, accepted, manifest))
@@ -153,33 +176,36 @@ class _Walk:
             model=final.model,
             parent=final.parent,
             attesters=self.lineage.members(final.attesters),
+            quorum=quorum.needed(final),
+            missing=self.lineage.members(self.lineage.electorate(final.round) & ~final.accepted),
             stations=tuple(_station_audit(e) for e in evidence),
             findings=tuple(findings),
         )
 
     def uncounted(self, number: int) -> Iterator[StationAudit]:
-        """Audit the updates of a round that counted in no final model: late, or the round was aborted.
+        """Audit the updates of a round that counted in no final model: late or excluded, or the round was aborted.
 
-        They move no model, but a stateful tier-1 rule has learnt from those of aborted rounds.
+        They move no model, but a stateful tier-1 rule has learnt from those that came in time.
         """
-        final = next((final for final in self.lineage.finals if final.round == number), None)
+        final = next(iter(self.lineage.of(RoundFinal, number)), None)
         counted = self.lineage.accepted(final) if final else {}
-        for update in self.lineage.updates:
-            if update.round == number and counted.get(update.station) != update:
-                yield _station_audit(self._gather(update))
+        rejected = {event.station for event in self.lineage.of(UpdateRejected, number) if not event.late}
+        for update in self.lineage.of(UpdateSubmitted, number):
+            if counted.get(update.station) != update:
+                # What the consortium has thrown out is in no model: what is wrong with it is why.
+                excluded = not update.late and (final is not None or update.station in rejected)
+                yield _station_audit(self._gather(update), excluded=excluded)
 
     def _gather(self, recorded: UpdateSubmitted) -> Evidence:
         schema = self.manifest.model_schema if self.manifest else None
-        evidence = gather(
-            recorded,
-            self.auditor.archive,
-            schema,
-            self.lineage.roster_root(recorded),
-            SigningDomain(self.auditor.ledger.chain.chain_id, self.auditor.ledger.address),
-        )
+        gatherer = Gatherer(self.auditor.archive, schema, self.auditor.domain, self.auditor.keyring)
+        evidence = gatherer.gather(recorded, self.lineage.roster_root(recorded))
         findings = [*evidence.findings, *self._check_base(recorded)]
-        if evidence.manifest and evidence.model and evidence.updates and not recorded.late:
-            findings.extend(self._replay(recorded, evidence.manifest.rule, evidence.model, evidence.updates))
+        if self.manifest is not None:
+            before = self.lineage.accepted_before(recorded)
+            findings.extend(check_training(recorded, self.manifest.policy, before))
+        if evidence.updates and not recorded.late:
+            findings.extend(self._replay(evidence))
         return replace(evidence, findings=tuple(findings))
 
     def _check_base(self, recorded: UpdateSubmitted) -> Iterator[Finding]:
@@ -188,21 +214,29 @@ class _Walk:
             where = f"round {recorded.round}, station {recorded.station}, base of round {recorded.base_round}"
             yield Finding("base", where, str(held), recorded.base)
 
-    def _replay(
-        self, recorded: UpdateSubmitted, rule: Rule, model: TwinModel, updates: tuple[DeviceUpdate, ...]
-    ) -> Iterator[Finding]:
+    def _replay(self, evidence: Evidence) -> Iterator[Finding]:
+        recorded, manifest, model, updates = evidence.recorded, evidence.manifest, evidence.model, evidence.updates
+        if manifest is None or model is None or updates is None:
+            return
         where = f"round {recorded.round}, station {recorded.station}, station model"
         try:
             base = self._base(recorded.base)
         except TwinsError as error:
             yield Finding("tier-1", where, f"the base model {recorded.base} to aggregate from", str(error))
             return
+        if self.manifest is not None:
+            yield from check_norms(evidence.recorded, updates, base, self.manifest.policy)
         yield from check_recomputed(
             "tier-1",
             where,
             model,
             lambda: self.auditor.replay(
-                station=recorded.station, round=recorded.round, rule=rule, base=base, updates=updates
+                station=recorded.station,
+                round=manifest.trained_round,
+                rule=manifest.rule,
+                base=base,
+                updates=updates,
+                noise=evidence.noise,
             ),
         )
 
@@ -230,17 +264,21 @@ class _Walk:
         return model
 
 
-def _station_audit(evidence: Evidence) -> StationAudit:
+def _station_audit(evidence: Evidence, *, excluded: bool = False) -> StationAudit:
     recorded, manifest = evidence.recorded, evidence.manifest
     return StationAudit(
         station=recorded.station,
         round=recorded.round,
+        trained_round=recorded.trained_round,
         update=recorded.update,
-        devices=None if evidence.updates is None else len(evidence.updates),
+        devices=None if evidence.index is None else len(evidence.index.entries),
         examples=recorded.examples,
         staleness=recorded.staleness,
         late=recorded.late,
         rule=str(manifest.rule) if manifest else None,
         metrics=manifest.metrics if manifest else {},
+        rejections=evidence.index.rejections if evidence.index else (),
+        excluded=excluded,
+        unchecked=evidence.unchecked,
         findings=evidence.findings,
     )

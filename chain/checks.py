@@ -6,18 +6,17 @@ what is wrong and yields nothing when all is well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from chain.events import RoundFinal, UpdateSubmitted
-from twins.contribution import Contribution, SigningDomain
-from twins.errors import SignatureError, TwinsError
+from twins.errors import TwinsError
 from twins.manifest import StationUpdateManifest, TwinModelManifest
 from twins.model import Schema, TwinModel
-from twins.types import Address, Digest
-from twins.updates import DeviceUpdate, contributions_tree, device_order, roster_tree
+from twins.types import Address
+from twins.updates import device_order
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def check_update_manifest(recorded: UpdateSubmitted, manifest: StationUpdateMani
 
     Stops a station that shows auditors another story than it told the ledger.
     """
-    keys = ("twin", "round", "station", "base_round", "base", "contributions", "examples")
+    keys = ("twin", "round", "trained_round", "station", "base_round", "base", "contributions", "examples")
     where = f"round {recorded.round}, station {recorded.station}"
     yield from compare(
         "update-manifest",
@@ -61,71 +60,6 @@ def check_update_manifest(recorded: UpdateSubmitted, manifest: StationUpdateMani
         {key: getattr(recorded, key) for key in keys},
         {key: getattr(manifest, key) for key in keys},
     )
-
-
-def check_bundle(
-    manifest: StationUpdateManifest,
-    updates: Sequence[DeviceUpdate],
-    roster: Sequence[Address],
-    roster_root: Digest | None,
-    domain: SigningDomain,
-) -> Iterator[Finding]:
-    """Hold the devices' updates against the station's manifest and its roster.
-
-    Args:
-        manifest: the station's.
-        updates: as its bundle has them.
-        roster: the station's devices, as the manifest names them.
-        roster_root: Merkle root of the roster that the chain held when the update was submitted; None if none.
-        domain: of the ledger; a signature under another one is a replay from another chain or contract.
-    """
-    where = f"round {manifest.round}, station {manifest.station}"
-    root = roster_tree(roster).root if roster else None
-    if root != roster_root:
-        yield Finding("roster", where, f"devices under root {roster_root}", f"devices under root {root}")
-    enrolled = set(roster)
-    for update in updates:
-        yield from _check_device(manifest, update, enrolled, domain, where)
-    if updates:
-        yield from compare(
-            "contributions",
-            where,
-            {
-                "Merkle root": manifest.contributions,
-                "devices": manifest.devices,
-                "examples": manifest.examples,
-            },
-            {
-                "Merkle root": contributions_tree(updates).root,
-                "devices": len(updates),
-                "examples": sum(update.examples for update in updates),
-            },
-        )
-    else:
-        yield Finding("contributions", where, "at least one device", "an empty bundle")
-
-
-def _check_device(
-    manifest: StationUpdateManifest,
-    update: DeviceUpdate,
-    enrolled: set[Address],
-    domain: SigningDomain,
-    where: str,
-) -> Iterator[Finding]:
-    where = f"{where}, device {update.device}"
-    if update.device not in enrolled:  # a station that invents devices
-        yield Finding("roster", where, "a device of the station's roster", "a device that isn't in it")
-    contribution = Contribution(
-        manifest.twin, manifest.round, manifest.station, manifest.base, update.digest, update.examples
-    )
-    try:
-        signer = contribution.signer(domain, update.signature)
-    except SignatureError as error:
-        yield Finding("device-signature", where, "a signature of the device", str(error))
-        return
-    if signer != update.device:
-        # Also what a replay from another round, twin, station, base or chain looks like.
-        yield Finding("device-signature", where, f"signed by {update.device}", f"recovers to {signer}")
 
 
 def check_model_manifest(

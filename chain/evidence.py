@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chain.checks import Finding, check_bundle, check_model, check_update_manifest
+from chain.checks import Finding, check_model, check_recomputed, check_update_manifest
+from chain.contribution_checks import check_index, check_signature
 from chain.events import UpdateSubmitted
+from twins.aggregation import function_of
 from twins.archive import Archive
 from twins.contribution import SigningDomain
-from twins.errors import ArtifactError, TwinsError
+from twins.encryption import Keyring
+from twins.errors import AggregationError, ArtifactError, NoGrantError, TwinsError
 from twins.manifest import StationUpdateManifest
 from twins.model import Schema, TwinModel
 from twins.types import Digest
-from twins.updates import DeviceUpdate, decode_bundle
+from twins.updates import ContributionIndex, DeviceUpdate, Entry, contributions_tree
 
 
 @dataclass(frozen=True)
@@ -27,57 +30,104 @@ class Evidence:
         recorded: the chain's event.
         manifest: the station's.
         model: the tier-1 aggregate.
-        updates: the devices'.
+        index: its contributions and rejections.
+        updates: the devices'; None also when they are sealed and no key at hand opens them.
+        noise: seed of the rule's noise; empty without any.
         findings: everything that is wrong.
+        unchecked: what could not be checked for want of a grant, or None.
     """
 
     recorded: UpdateSubmitted
     manifest: StationUpdateManifest | None
     model: TwinModel | None
+    index: ContributionIndex | None
     updates: tuple[DeviceUpdate, ...] | None
+    noise: bytes
     findings: tuple[Finding, ...]
+    unchecked: str | None
 
 
-def gather(
-    recorded: UpdateSubmitted,
-    archive: Archive,
-    schema: Schema | None,
-    roster_root: Digest | None,
-    domain: SigningDomain,
-) -> Evidence:
-    """Fetch all that stands behind an update and hold it against the chain. Raises nothing for bad evidence.
+@dataclass(frozen=True)
+class Gatherer:
+    """Fetches evidence of one twin's updates. Raises nothing for bad evidence.
 
-    Args:
-        recorded: the chain's event.
-        archive: where the artifacts are.
+    Attributes:
+        archive: where the artifacts are; not trusted.
         schema: the twin's; None when it is not known, then the station's own model gives it.
-        roster_root: of the station when it submitted.
         domain: of the ledger.
+        keyring: what opens sealed device updates.
     """
-    findings: list[Finding] = []
-    where = f"round {recorded.round}, station {recorded.station}"
-    manifest = model = updates = None
+
+    archive: Archive
+    schema: Schema | None
+    domain: SigningDomain
+    keyring: Keyring
+
+    def gather(self, recorded: UpdateSubmitted, roster_root: Digest | None) -> Evidence:
+        """Fetch all that stands behind an update and hold it against the chain.
+
+        Args:
+            recorded: the chain's event.
+            roster_root: of the station when it submitted.
+        """
+        findings: list[Finding] = []
+        where = f"round {recorded.round}, station {recorded.station}"
+        manifest = model = index = updates = unchecked = None
+        noise = b""
+        try:
+            manifest = self.archive.manifest(StationUpdateManifest, recorded.update)
+        except TwinsError as error:
+            findings.append(unreadable(f"{where}, manifest {recorded.update}", error))
+        if manifest is not None:
+            findings.extend(check_update_manifest(recorded, manifest))
+            try:
+                model = self.archive.model(manifest.model)
+                findings.extend(check_model(model, self.schema or model.schema(), f"{where}, model"))
+            except TwinsError as error:
+                findings.append(unreadable(f"{where}, model", error))
+            try:
+                index = self.archive.index(manifest.index)
+                roster = self.archive.roster(manifest.roster)
+                findings.extend(check_index(manifest, index, roster, roster_root, self.domain))
+            except TwinsError as error:
+                findings.append(unreadable(f"{where}, contributions", error))
+        if manifest is not None and index is not None:
+            try:
+                updates, noise = self.archive.payloads(recorded.update, manifest, index.entries, self.keyring)
+            except NoGrantError as error:
+                unchecked = str(error)
+            except TwinsError as error:
+                findings.append(unreadable(f"{where}, device updates", error))
+        if updates is not None:
+            findings.extend(_check_device_models(updates, self.schema or (model and model.schema()), where))
+        return Evidence(recorded, manifest, model, index, updates, noise, tuple(findings), unchecked)
+
+
+def recompute_tier1(evidence: Evidence) -> Iterator[Finding]:
+    """Recompute the station's aggregate, where the devices' updates can be read and the rule needs no Flower."""
+    manifest, model, updates = evidence.manifest, evidence.model, evidence.updates
+    if manifest is None or model is None or not updates:
+        return
     try:
-        manifest = archive.manifest(StationUpdateManifest, recorded.update)
-    except TwinsError as error:
-        findings.append(unreadable(f"{where}, manifest {recorded.update}", error))
-    if manifest is not None:
-        findings.extend(check_update_manifest(recorded, manifest))
-        try:
-            model = archive.model(manifest.model)
-            schema = schema or model.schema()
-            findings.extend(check_model(model, schema, f"{where}, model"))
-        except TwinsError as error:
-            findings.append(unreadable(f"{where}, model", error))
-        try:
-            updates = decode_bundle(archive.artifact(manifest.bundle))
-            roster = archive.roster(manifest.roster)
-            findings.extend(check_bundle(manifest, updates, roster, roster_root, domain))
-            if schema is not None:
-                findings.extend(_check_device_models(updates, schema, where))
-        except TwinsError as error:
-            findings.append(unreadable(f"{where}, device updates", error))
-    return Evidence(recorded, manifest, model, updates, tuple(findings))
+        function = function_of(manifest.rule)
+    except AggregationError:  # Flower's, which only an auditor replays
+        return
+    where = f"round {evidence.recorded.round}, station {evidence.recorded.station}, station model"
+    inputs = [(update.model(), update.examples) for update in updates]
+    yield from check_recomputed("tier-1", where, model, lambda: function(inputs))
+
+
+def forged_entry(evidence: Evidence, domain: SigningDomain) -> Entry | None:
+    """Return a contribution whose signature isn't its device's, if there is one that the ledger has committed to."""
+    manifest = evidence.manifest
+    if manifest is None or not evidence.index or not evidence.index.entries:
+        return None
+    if contributions_tree(evidence.index.entries).root != evidence.recorded.contributions:
+        return None
+    for entry in evidence.index.entries:
+        if any(check_signature(manifest, entry, domain, "")):
+            return entry
+    return None
 
 
 def unreadable(where: str, error: TwinsError) -> Finding:
@@ -86,10 +136,11 @@ def unreadable(where: str, error: TwinsError) -> Finding:
     return Finding(check, where, "the bytes that the record names", str(error))
 
 
-def _check_device_models(updates: tuple[DeviceUpdate, ...], schema: Schema, where: str) -> Iterator[Finding]:
+def _check_device_models(updates: tuple[DeviceUpdate, ...], schema: Schema | None, where: str) -> Iterator[Finding]:
     for update in updates:
         place = f"{where}, device {update.device}"
         try:
-            yield from check_model(update.model(), schema, place)
+            model = update.model()
+            yield from check_model(model, schema or model.schema(), place)
         except TwinsError as error:
             yield unreadable(place, error)

@@ -5,15 +5,30 @@ Reading everything at one block number keeps an audit consistent while rounds go
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 from chain.checks import Finding
-from chain.events import Genesis, RosterSet, RoundFinal, UpdateSubmitted
+from chain.events import (
+    Event,
+    Genesis,
+    RosterSet,
+    RoundFinal,
+    RoundOpened,
+    StationRegistered,
+    StationReinstated,
+    StationSuspended,
+    UpdateSubmitted,
+)
 from chain.round_ledger import RoundLedger
 from chain.twin_registry import TwinRegistry
 from chain.values import Head, TwinRecord
 from twins.types import ZERO_DIGEST, Address, Digest, TwinId
+
+_E = TypeVar("_E", bound=Event)
 
 
 @dataclass(frozen=True)
@@ -25,10 +40,8 @@ class Lineage:
         block: at which it was read.
         record: the registry's.
         head: the ledger's.
-        genesis: model of round 0.
-        finals: final rounds, ascending.
-        updates: every recorded update, in the order of the chain; late ones and those of aborted rounds too.
-        rosters: every roster that a station set, in the order of the chain.
+        events: the ledger's of this twin, in the order of the chain.
+        registry_events: the registry's, of all stations and twins, in the order of the chain.
         stations: by index.
         models: round to model, as the ledger's storage has it (events are what a node says of the past; storage is
             what the contract decides by).
@@ -38,10 +51,8 @@ class Lineage:
     block: int
     record: TwinRecord
     head: Head
-    genesis: Digest
-    finals: tuple[RoundFinal, ...]
-    updates: tuple[UpdateSubmitted, ...]
-    rosters: tuple[RosterSet, ...]
+    events: tuple[Event, ...]
+    registry_events: tuple[Event, ...]
     stations: tuple[Address, ...]
     models: Mapping[int, Digest]
 
@@ -62,36 +73,88 @@ class Lineage:
         block = ledger.chain.settled_block()  # an audit of what may still be undone would prove nothing
         record = registry.twin_of(twin, block)
         events = ledger.events(twin, since, block)
-        finals = tuple(event for event in events if isinstance(event, RoundFinal))
-        genesis = next((event.model for event in events if isinstance(event, Genesis)), ZERO_DIGEST)
+        numbers = (0, *(event.round for event in events if isinstance(event, RoundFinal)))
         return cls(
             twin=twin,
             block=block,
             record=record,
             head=ledger.head(twin, block),
-            genesis=genesis,
-            finals=finals,
-            updates=tuple(event for event in events if isinstance(event, UpdateSubmitted)),
-            rosters=tuple(event for event in registry.events(since, block) if isinstance(event, RosterSet)),
+            events=tuple(events),
+            registry_events=tuple(registry.events(since, block)),
             stations=registry.stations(block),
-            models={number: ledger.model_of(twin, number, block) for number in (0, *(f.round for f in finals))},
+            models={number: ledger.model_of(twin, number, block) for number in numbers},
         )
+
+    @cached_property
+    def _index(self) -> Mapping[tuple[type[Event], int | None], list[Event]]:
+        index: dict[tuple[type[Event], int | None], list[Event]] = defaultdict(list)
+        for event in self.events:
+            index[type(event), None].append(event)
+            if "round" in vars(event):
+                index[type(event), vars(event)["round"]].append(event)
+        return index
+
+    def of(self, kind: type[_E], number: int | None = None) -> tuple[_E, ...]:
+        """Return the ledger's events of one kind, of one round or of all."""
+        return tuple(self._index.get((kind, number), ()))  # type: ignore[arg-type]
+
+    @property
+    def genesis(self) -> Digest:
+        """The model of round 0."""
+        return next((event.model for event in self.of(Genesis)), ZERO_DIGEST)
+
+    @property
+    def finals(self) -> tuple[RoundFinal, ...]:
+        """Final rounds, ascending."""
+        return self.of(RoundFinal)
+
+    @property
+    def updates(self) -> tuple[UpdateSubmitted, ...]:
+        """Every recorded update; late ones and those of aborted rounds too."""
+        return self.of(UpdateSubmitted)
 
     def accepted(self, final: RoundFinal) -> dict[Address, UpdateSubmitted]:
         """Return the updates that counted in a final round."""
+        members = self.members(final.accepted)
         return {
             update.station: update
-            for update in self.updates
-            if update.round == final.round and not update.late and update.station in self.members(final.accepted)
+            for update in self.of(UpdateSubmitted, final.round)
+            if not update.late and update.station in members
         }
+
+    def accepted_before(self, update: UpdateSubmitted) -> list[UpdateSubmitted]:
+        """Return the same station's updates that counted in final rounds since the one it trained for."""
+        finals = (
+            final for number in range(update.trained_round, update.round) for final in self.of(RoundFinal, number)
+        )
+        accepted = (self.accepted(final) for final in finals)
+        return [updates[update.station] for updates in accepted if update.station in updates]
 
     def members(self, bits: int) -> tuple[Address, ...]:
         """Return the stations of a bit set."""
         return tuple(station for index, station in enumerate(self.stations) if bits >> index & 1)
 
+    def electorate(self, number: int) -> int:
+        """Return who could vote in a round, a bit set."""
+        return next((event.electorate for event in self.of(RoundOpened, number)), 0)
+
+    def active_at(self, event: Event) -> int:
+        """Return the stations that weren't suspended when an event happened, a bit set."""
+        active = 0
+        for change in self.registry_events:
+            if (change.block, change.log_index) > (event.block, event.log_index):
+                break
+            if isinstance(change, StationRegistered):
+                active |= 1 << change.index
+            elif isinstance(change, StationSuspended):
+                active &= ~(1 << self.stations.index(change.station))
+            elif isinstance(change, StationReinstated):
+                active |= 1 << self.stations.index(change.station)
+        return active
+
     def roster_root(self, update: UpdateSubmitted) -> Digest | None:
         """Return the station's roster root when it submitted, or None."""
-        return roster_root_at(self.rosters, update)
+        return roster_root_at((e for e in self.registry_events if isinstance(e, RosterSet)), update)
 
     def digests(self) -> tuple[Digest, ...]:
         """Return every model from the genesis to the head."""

@@ -7,96 +7,38 @@ it, so a station that was killed catches up by reading, never by remembering. It
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 from chain.accounts import Account
-from chain.checks import findings_text
-from chain.connection import Receipt
+from chain.answers import Answers
 from chain.errors import RecordError
-from chain.events import RosterSet, UpdateSubmitted
-from chain.evidence import Evidence, gather
-from chain.lineage import roster_root_at
+from chain.events import Attested, Genesis, UpdateSubmitted
+from chain.history import RecordedHistory, base_model, late_update
 from chain.recorder import Recorder
 from chain.round_ledger import RoundLedger
+from chain.steps import Action as Action
+from chain.steps import Due as Due
+from chain.steps import Learn as Learn
+from chain.steps import Step as Step
+from chain.steps import Unsettled as Unsettled
+from chain.steps import Windows as Windows
+from chain.turns import opens_at
 from chain.twin_registry import TwinRegistry
 from chain.values import RoundState, RoundStatus
-from twins.aggregation import Merge, Rule
+from chain.voting import Voter
+from chain.voting import merged_manifest as merged_manifest
+from twins.aggregation import Merge
 from twins.archive import Archive
 from twins.contribution import SigningDomain
-from twins.manifest import (
-    ArtifactRef,
-    StationUpdateManifest,
-    TwinManifest,
-    TwinModelManifest,
-    UpdateRef,
-)
+from twins.encryption import Keyring, ReaderId, StationSecret
+from twins.manifest import StationUpdateManifest, TwinManifest
 from twins.model import TwinModel
 from twins.types import Address, Digest, TwinId
-from twins.updates import History, RecordedRound, StationUpdate, decode_bundle, device_order
+from twins.updates import History
 
-Learn = Callable[[TwinModel, Digest, int, History], StationUpdate]
-"""(base model, its manifest's digest, round, this station's history) to the station's update."""
-
-
-class Action(Enum):
-    """What a step did."""
-
-    OPENED = "opened"
-    SUBMITTED = "submitted"
-    ATTESTED = "attested"
-    ABORTED = "aborted"
-
-
-@dataclass(frozen=True)
-class Step:
-    """One recorded action of a station."""
-
-    action: Action
-    round: int
-    receipt: Receipt
-    digest: Digest | None = None
-
-
-@dataclass(frozen=True)
-class Due:
-    """One action that is due, with all that it names stored: only its transaction is left to be sent."""
-
-    action: Action
-    round: int
-    send: Callable[[], Receipt]
-    digest: Digest | None = None
-
-    def record(self) -> Step:
-        """Send the transaction and wait until it is mined.
-
-        Raises:
-            ChainError: it wasn't. What was due is decided anew by looking at the chain.
-        """
-        return Step(self.action, self.round, self.send(), self.digest)
-
-
-@dataclass(frozen=True)
-class Unsettled:
-    """Something will be due when the chain has gone on far enough."""
-
-    round: int
-
-
-@dataclass(frozen=True)
-class Windows:
-    """How a station opens rounds.
-
-    Attributes:
-        submit_for: seconds for updates.
-        attest_for: seconds for votes after that.
-        min_updates: station updates that a round needs.
-    """
-
-    submit_for: int = 600
-    attest_for: int = 600
-    min_updates: int = 1
+_ENDED = (RoundStatus.NONE, RoundStatus.FINAL, RoundStatus.ABORTED)
 
 
 @dataclass(frozen=True)
@@ -115,6 +57,10 @@ class StationFollower:
         learn: makes this station's update.
         merge: the twin's tier-2 rule.
         windows: for the rounds that it opens.
+        secret: seals the devices' updates; must be there when the twin's policy asks for it.
+        readers: who gets a grant to them.
+        keyring: opens the device updates of others that this station has a grant for.
+        notice: told what happens.
     """
 
     twin: TwinId
@@ -127,111 +73,154 @@ class StationFollower:
     archive: Archive
     learn: Learn
     merge: Merge
-    windows: Windows = Windows()
+    windows: Windows = field(default_factory=Windows)
+    secret: StationSecret | None = None
+    readers: tuple[ReaderId, ...] = ()
+    keyring: Keyring = field(default_factory=Keyring)
+    notice: Callable[[str], None] = lambda text: None
 
     @property
     def recorder(self) -> Recorder:
-        """What writes this station's part."""
-        return Recorder(self.twin, self.account, self.ledger, self.archive)
+        """What writes this station's part.
+
+        Raises:
+            RecordError: the twin's policy seals device updates, and this station has no secret to do so.
+        """
+        if self.manifest.policy.sealed and self.secret is None:
+            raise RecordError(
+                f"twin {self.manifest.name}: expected a secret to seal the devices' updates with, as its policy asks, "
+                "got none"
+            )
+        secret = self.secret if self.manifest.policy.sealed else None
+        return Recorder(self.twin, self.account, self.ledger, self.archive, secret, self.readers)
 
     def step(self, until: int) -> Step | None:
         """Do what is due for this station, if anything; as `due`."""
         due = self.due(until)
         return due.record() if isinstance(due, Due) else None
 
+    def state(self) -> RoundState:
+        """Return the newest round as it is now.
+
+        A development node mines no block while nobody sends: there only the pending block has the time of now.
+        """
+        return self.ledger.round_of(self.twin, self._now_block)
+
+    def now(self) -> int:
+        """Return the chain's time, Unix seconds."""
+        return self.ledger.chain.timestamp(self._now_block)
+
+    @property
+    def _now_block(self) -> str | None:
+        return None if self.ledger.chain.confirmations else "pending"
+
     def due(self, until: int) -> Due | Unsettled | None:
         """Prepare what is due for this station, if anything.
 
-        A vote can't be taken back, and the contract can't know whether it fits the round's updates: a station votes
-        only on what is settled, or a reorganisation could make a model final that nobody can derive from the record.
-        All other steps name what they are based on, and the contract refuses them if that has changed.
+        Every step names what it is based on, and the contract refuses it if that has changed; votes, which it can't
+        judge, wait until all that they rest on is settled.
 
         Args:
             until: open no round beyond this number.
 
         Returns:
-            None when there is nothing to do for this station until others have done something.
+            None when there is nothing to do for this station until others have done something or time has passed.
 
         Raises:
             RecordError: the record cannot be followed honestly: evidence is missing or wrong.
             TwinsError, ChainError, FlError: the preparation failed; it can be done again.
         """
-        state = self.ledger.round_of(self.twin)
+        state = self.state()
         stations = self.registry.stations()
-        bit = 1 << stations.index(self.account.address)
-        if state.status in (RoundStatus.NONE, RoundStatus.FINAL, RoundStatus.ABORTED):
-            return self._open(state.number + 1, stations) if state.number < until else None
+        if self.account.address not in stations:
+            raise RecordError(f"account {self.account.address}: expected a station, got one that isn't registered")
+        index = stations.index(self.account.address)
+        active, producers = self.registry.station_sets()
+        if not active >> index & 1:
+            return None  # suspended: whatever it sent would be refused
+        if state.status in _ENDED:
+            electorate = producers & active or active
+            return self._open(state, index, electorate) if state.number < until else None
+        answer = Answers(self.twin, self.account, self.registry, self.ledger, self.since, self.archive).due(state)
+        if answer is not None:
+            return answer
         if state.status is RoundStatus.EXPIRED:
             number = state.number
             return Due(Action.ABORTED, number, lambda: self.ledger.abort_round(self.account, self.twin, number))
-        if not state.electorate & bit:
+        if not state.electorate >> index & 1:
             return None
-        if state.status is RoundStatus.SUBMITTING and not state.submitted & bit:
+        if state.status is RoundStatus.SUBMITTING and not state.submitted >> index & 1:
             return self._submit(state)
-        if state.status is RoundStatus.ATTESTING and not state.voted & bit:
-            return self._attest(state)
+        if state.status is RoundStatus.ATTESTING:
+            return self._tally(state) if state.voted >> index & 1 else self._voter.vote(state, self.now())
         return None
 
-    def _open(self, number: int, stations: tuple[Address, ...]) -> Due | None:
-        # Opening goes round by turns, so that no station alone decides when rounds begin.
-        if stations[number % len(stations)] != self.account.address:
+    def _open(self, state: RoundState, index: int, electorate: int) -> Due | None:
+        number = state.number + 1
+        ended = self._genesis_time() if state.status is RoundStatus.NONE else state.submit_until
+        policy = self.registry.twin_of(self.twin).policy
+        when = opens_at(number, index, electorate, ended, policy.open_grace)
+        if when is None or self.now() < when:
             return None
         windows = self.windows
+        least = min(windows.min_updates, electorate.bit_count())
         return Due(
             Action.OPENED,
             number,
             lambda: self.ledger.open_round(
-                self.account, self.twin, number, windows.submit_for, windows.attest_for, windows.min_updates
+                self.account, self.twin, number, windows.submit_for, windows.attest_for, least
             ),
         )
 
+    def _genesis_time(self) -> int:
+        events = self.ledger.events(self.twin, self.since, kinds=(Genesis,))
+        return self.ledger.chain.timestamp(events[0].block) if events else self.now()
+
     def _submit(self, state: RoundState) -> Due:
         head = self.ledger.head(self.twin)
+        late = late_update(self._recorded(), state.number, head.number, self.manifest.policy.max_staleness)
+        if late is not None and self._same_roster(late):
+            digest, send = self.recorder.resubmit(late, state.number)
+            self.notice(f"round {state.number}: the training of round {late.trained_round} came late and counts now")
+            return Due(Action.SUBMITTED, state.number, send, digest)
         update = self.learn(self.base_model(head.model), head.model, state.number, self.history())
         digest, send = self.recorder.store_update(update, head.number, self.roster)
         return Due(Action.SUBMITTED, state.number, send, digest)
 
-    def _attest(self, state: RoundState) -> Due | Unsettled:
-        block = self.ledger.chain.settled_block()
-        settled = self.ledger.round_of(self.twin, block)
-        if (settled.number, settled.status, settled.submitted) != (state.number, state.status, state.submitted):
-            return Unsettled(state.number)
-        head = self.ledger.head(self.twin, block)
-        evidence = self._evidence(state, block)
-        merged = self.merge([(e.model, e.recorded.examples) for e in evidence if e.model is not None])
-        merged.require_schema(self.manifest.model_schema, "merged model")
-        accepted = [e.recorded for e in evidence]
-        manifest = merged_manifest(self.twin, self.manifest.merge_rule, state.number, head.model, accepted, merged)
-        digest, send = self.recorder.store_model(manifest, merged)
-        return Due(Action.ATTESTED, state.number, send, digest)
+    def _same_roster(self, late: UpdateSubmitted) -> bool:
+        """Tell whether a late update is of today's roster: a device that was removed must not count any more."""
+        return self.archive.manifest(StationUpdateManifest, late.update).roster == self.archive.put_roster(self.roster)
 
-    def _evidence(self, state: RoundState, block: int) -> list[Evidence]:
-        """Fetch and verify every counted update of the round, ascending by station.
+    def _tally(self, state: RoundState) -> Due | None:
+        """Have the votes counted again, when a suspension has made the quorum smaller than they are."""
+        if state.live == state.electorate:
+            return None
+        for event in reversed(self.ledger.events(self.twin, self.since, kinds=(Attested,), number=state.number)):
+            if isinstance(event, Attested) and event.station == self.account.address:
+                model, number = event.model, state.number
+                if self.ledger.votes_for(self.twin, model).bit_count() < state.quorum:
+                    return None
+                return Due(Action.TALLIED, number, partial(self.ledger.tally, self.account, self.twin, number, model))
+        return None
 
-        A station attests only to what it has checked down to the devices' signatures: a withheld or forged one must
-        not become part of a final model.
-        """
-        gathered = []
-        rosters = [event for event in self.registry.events(self.since, block) if isinstance(event, RosterSet)]
-        counted = self._recorded(number=state.number, block=block)
-        for recorded in sorted(counted, key=lambda update: device_order(update.station)):
-            roster_root = roster_root_at(rosters, recorded)
-            evidence = gather(recorded, self.archive, self.manifest.model_schema, roster_root, self.domain)
-            if evidence.findings:
-                raise RecordError(
-                    f"round {state.number}: station {self.account.address} does not attest, because the update of "
-                    f"station {recorded.station} is not as recorded:\n{findings_text(evidence.findings)}"
-                )
-            gathered.append(evidence)
-        return gathered
-
-    def _recorded(
-        self, *, number: int | None = None, station: Address | None = None, block: int | None = None
-    ) -> list[UpdateSubmitted]:
-        events = self.ledger.events(
-            self.twin, self.since, block, kinds=(UpdateSubmitted,), number=number, station=station
+    @property
+    def _voter(self) -> Voter:
+        return Voter(
+            twin=self.twin,
+            manifest=self.manifest,
+            account=self.account,
+            registry=self.registry,
+            ledger=self.ledger,
+            since=self.since,
+            archive=self.archive,
+            merge=self.merge,
+            keyring=self.keyring,
+            recorder=self.recorder,
         )
-        return [event for event in events if isinstance(event, UpdateSubmitted) and not event.late]
+
+    def _recorded(self) -> list[UpdateSubmitted]:
+        events = self.ledger.events(self.twin, self.since, kinds=(UpdateSubmitted,), station=self.account.address)
+        return [event for event in events if isinstance(event, UpdateSubmitted)]
 
     @property
     def domain(self) -> SigningDomain:
@@ -244,57 +233,9 @@ class StationFollower:
         Raises:
             TwinsError: they can't be fetched, or aren't what the digest names.
         """
-        return self.archive.model(self.archive.manifest(TwinModelManifest, digest).model)
+        return base_model(self.archive, digest)
 
     def history(self) -> History:
         """Return what the record holds of this station."""
-        return _RecordedHistory(self, tuple(self._recorded(station=self.account.address)))
-
-
-@dataclass(frozen=True)
-class _RecordedHistory:
-    """A station's history, read from the chain and the archive when it is needed."""
-
-    follower: StationFollower
-    events: tuple[UpdateSubmitted, ...]
-
-    @property
-    def rounds(self) -> tuple[int, ...]:
-        return tuple(event.round for event in self.events)
-
-    def load(self) -> Iterator[RecordedRound]:
-        archive = self.follower.archive
-        for event in self.events:
-            manifest = archive.manifest(StationUpdateManifest, event.update)
-            base = self.follower.base_model(event.base)
-            yield RecordedRound(event.round, base, decode_bundle(archive.artifact(manifest.bundle)), manifest.rule)
-
-
-def merged_manifest(
-    twin: TwinId,
-    rule: Rule,
-    number: int,
-    parent: Digest,
-    accepted: Sequence[UpdateSubmitted],
-    model: TwinModel,
-) -> TwinModelManifest:
-    """Return the one manifest that every honest station derives for a round's result.
-
-    Args:
-        twin: whose model.
-        rule: the twin's tier-2 rule.
-        number: of the round.
-        parent: the former head.
-        accepted: the counted updates, ascending by station.
-        model: what the rule makes of them.
-    """
-    return TwinModelManifest(
-        twin=twin,
-        round=number,
-        parent=parent,
-        updates=tuple(UpdateRef(update.station, update.update) for update in accepted),
-        rule=rule,
-        model=ArtifactRef.of(model.to_bytes()),
-        examples=sum(update.examples for update in accepted),
-        origin={},
-    )
+        keyring = Keyring((self.secret,)) if self.secret is not None else Keyring()
+        return RecordedHistory(tuple(e for e in self._recorded() if not e.late), self.archive, keyring)

@@ -58,6 +58,11 @@ class StandardMerkleTree:
         """Root of the tree."""
         return Digest("0x" + self.nodes[0].hex())
 
+    @property
+    def leaves(self) -> tuple[bytes, ...]:
+        """Hash of each value's leaf, in the order the values were given."""
+        return tuple(self.nodes[place] for place in self.positions)
+
     def proof(self, index: int) -> tuple[bytes, ...]:
         """Return the siblings on the way from the ``index``-th value's leaf to the root."""
         place, siblings = self.positions[index], []

@@ -1,0 +1,238 @@
+"""A station's vote: for what it has checked and recomputed itself, and against what it found wrong.
+
+A vote can't be taken back, and the contract can't know whether it fits the round's updates: a station votes only on
+what is settled, or a reorganisation could make a model final that nobody can derive from the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from chain.accounts import Account
+from chain.checks import Finding, findings_text
+from chain.contribution_checks import check_norms, check_training, double_counts
+from chain.errors import RecordError
+from chain.events import DeviceEquivocated, RosterSet, RoundFinal, UpdateSubmitted
+from chain.evidence import Evidence, Gatherer, forged_entry, recompute_tier1
+from chain.history import base_model
+from chain.lineage import roster_root_at
+from chain.recorder import Recorder
+from chain.round_ledger import RoundLedger
+from chain.steps import Action, Due, Unsettled
+from chain.twin_registry import TwinRegistry
+from chain.values import ProvenContribution, Recorded, RoundState
+from twins.aggregation import Merge, Rule
+from twins.archive import Archive
+from twins.contribution import SigningDomain
+from twins.encryption import Keyring
+from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest, UpdateRef
+from twins.model import TwinModel
+from twins.types import Address, Digest, TwinId
+from twins.updates import contributions_tree, device_order
+
+
+@dataclass(frozen=True)
+class Voter:
+    """What one station does while a round is being attested.
+
+    Attributes:
+        twin: which twin.
+        manifest: the twin's own manifest.
+        account: the station's.
+        registry: of the consortium.
+        ledger: of the consortium.
+        since: block of the deployment.
+        archive: where artifacts are.
+        merge: the twin's tier-2 rule.
+        keyring: opens the device updates that the station has a grant for.
+        recorder: writes this station's part.
+    """
+
+    twin: TwinId
+    manifest: TwinManifest
+    account: Account
+    registry: TwinRegistry
+    ledger: RoundLedger
+    since: int
+    archive: Archive
+    merge: Merge
+    keyring: Keyring
+    recorder: Recorder
+
+    def vote(self, state: RoundState, now: int) -> Due | Unsettled:
+        """Prepare this station's vote, or what stops an update that must not be voted for.
+
+        Args:
+            state: of the round, attesting.
+            now: the chain's time, Unix seconds.
+
+        Raises:
+            RecordError: an update isn't as recorded, and this station has done what it can about it: the others decide.
+            TwinsError, ChainError: the preparation failed; it can be done again.
+        """
+        block = self.ledger.chain.settled_block()
+        settled = self.ledger.round_of(self.twin, block)
+        facts = (settled.number, settled.submitted, settled.excluded)
+        if facts != (state.number, state.submitted, state.excluded):
+            return Unsettled(state.number)
+        head = self.ledger.head(self.twin, block)
+        gathered = self._gather(state, block)
+        for evidence, findings in gathered:
+            if findings:
+                return self._object(state, evidence, findings, block, now)
+        doubled = self._doubled(state, [evidence for evidence, _ in gathered], block)
+        if doubled is not None:
+            return doubled
+        merged = self.merge([(e.model, e.recorded.examples) for e, _ in gathered if e.model is not None])
+        merged.require_schema(self.manifest.model_schema, "merged model")
+        accepted = [evidence.recorded for evidence, _ in gathered]
+        manifest = merged_manifest(self.twin, self.manifest.merge_rule, state.number, head.model, accepted, merged)
+        digest, send = self.recorder.store_model(manifest, merged)
+        return Due(Action.ATTESTED, state.number, send, digest)
+
+    @property
+    def domain(self) -> SigningDomain:
+        """Under which the devices sign."""
+        return SigningDomain(self.ledger.chain.chain_id, self.ledger.address)
+
+    def _gather(self, state: RoundState, block: int) -> list[tuple[Evidence, tuple[Finding, ...]]]:
+        """Fetch and verify every accepted update of the round, ascending by station.
+
+        A station attests only to what it has checked down to the devices' signatures: a withheld or forged one must
+        not become part of a final model.
+        """
+        stations = self.registry.stations(block)
+        rosters = self._rosters(block)
+        gatherer = Gatherer(self.archive, self.manifest.model_schema, self.domain, self.keyring)
+        counted = [
+            update
+            for update in self._recorded(state.number, block)
+            if not state.excluded >> stations.index(update.station) & 1
+        ]
+        gathered = []
+        for recorded in sorted(counted, key=lambda update: device_order(update.station)):
+            evidence = gatherer.gather(recorded, roster_root_at(rosters, recorded))
+            training = check_training(recorded, self.manifest.policy, self._accepted_before(recorded, stations, block))
+            gathered.append((evidence, (*evidence.findings, *self._recompute(evidence), *training)))
+        return gathered
+
+    def _recompute(self, evidence: Evidence) -> Iterator[Finding]:
+        """Check what the devices' own updates show, if this station has a grant to read them."""
+        if evidence.updates is None or evidence.findings:
+            return
+        policy, base = self.manifest.policy, base_model(self.archive, evidence.recorded.base)
+        yield from check_norms(evidence.recorded, evidence.updates, base, policy)
+        yield from recompute_tier1(evidence)
+
+    def _object(
+        self,
+        state: RoundState,
+        evidence: Evidence,
+        findings: Sequence[Finding],
+        block: int,
+        now: int,
+    ) -> Due:
+        """Do what stops a wrong update: prove what can be proven, accuse of the rest."""
+        recorded = evidence.recorded
+        objection = RecordError(
+            f"round {state.number}: station {self.account.address} does not attest, because the update of "
+            f"station {recorded.station} is not as recorded:\n{findings_text(findings)}"
+        )
+        forged = forged_entry(evidence, self.domain)
+        if forged is not None and roster_root_at(self._rosters(block), recorded) is not None:
+            proof = self._proof_of(evidence, forged.device, block)
+            return Due(Action.PROVED, state.number, partial(self.ledger.prove_forgery, self.account, *proof))
+        # What can't be fetched now may only be late; before the window ends it has to be settled either way.
+        half = (state.attest_until - state.submit_until) // 2
+        if all(finding.check == "artifact" for finding in findings) and now < state.attest_until - half:
+            raise objection
+        index = self.registry.stations(block).index(self.account.address)
+        if self.ledger.accusers_of(self.twin, recorded.station) >> index & 1:
+            raise objection
+        digest = self.recorder.store_accusation(recorded, findings)
+        return Due(
+            Action.DISPUTED,
+            state.number,
+            lambda: self.ledger.dispute(self.account, self.twin, state.number, recorded.station, digest),
+            digest,
+        )
+
+    def _doubled(self, state: RoundState, gathered: Sequence[Evidence], block: int) -> Due | None:
+        """Put on the chain that a device has signed for this station and for another; it counts at both."""
+        told = {
+            event.device
+            for event in self.ledger.events(self.twin, self.since, kinds=(DeviceEquivocated,), number=state.number)
+            if isinstance(event, DeviceEquivocated)
+        }
+        by_station = {e.recorded.station: e for e in gathered if e.index is not None}
+        indices = ((station, e.index) for station, e in by_station.items() if e.index is not None)
+        for device, *pair in double_counts(indices):
+            if device in told or self.account.address not in pair:
+                continue
+            one, other = (self._proof_of(by_station[station], device, block) for station in pair)
+            send = partial(self.ledger.prove_double_count, self.account, *one, *other)
+            return Due(Action.PROVED, state.number, send)
+        return None
+
+    def _proof_of(
+        self, evidence: Evidence, device: Address, block: int
+    ) -> tuple[Recorded, ProvenContribution, tuple[bytes, ...]]:
+        """Return what the ledger needs to believe a contribution."""
+        recorded, index = evidence.recorded, evidence.index
+        roster = roster_root_at(self._rosters(block), recorded)
+        if index is None or roster is None:
+            raise RecordError(f"round {recorded.round}, station {recorded.station}: no contributions to prove from")
+        place = [entry.device for entry in index.entries].index(device)
+        proof = contributions_tree(index.entries).proof(place)
+        return Recorded.of(recorded, roster), ProvenContribution.of(index.entries[place]), proof
+
+    def _rosters(self, block: int) -> list[RosterSet]:
+        return [event for event in self.registry.events(self.since, block) if isinstance(event, RosterSet)]
+
+    def _recorded(self, number: int, block: int) -> list[UpdateSubmitted]:
+        events = self.ledger.events(self.twin, self.since, block, kinds=(UpdateSubmitted,), number=number)
+        return [event for event in events if isinstance(event, UpdateSubmitted) and not event.late]
+
+    def _accepted_before(
+        self, recorded: UpdateSubmitted, stations: Sequence[Address], block: int
+    ) -> list[UpdateSubmitted]:
+        """Return what the station has in earlier final rounds since a stale training; a fresh one is its round's."""
+        bit = 1 << stations.index(recorded.station)
+        found = []
+        for number in range(recorded.trained_round, recorded.round):
+            finals = self.ledger.events(self.twin, self.since, block, kinds=(RoundFinal,), number=number)
+            if any(isinstance(final, RoundFinal) and final.accepted & bit for final in finals):
+                found += [event for event in self._recorded(number, block) if event.station == recorded.station]
+        return found
+
+
+def merged_manifest(
+    twin: TwinId,
+    rule: Rule,
+    number: int,
+    parent: Digest,
+    accepted: Sequence[UpdateSubmitted],
+    model: TwinModel,
+) -> TwinModelManifest:
+    """Return the one manifest that every honest station derives for a round's result.
+
+    Args:
+        twin: whose model.
+        rule: the twin's tier-2 rule.
+        number: of the round.
+        parent: the former head.
+        accepted: the accepted updates, ascending by station.
+        model: what the rule makes of them.
+    """
+    return TwinModelManifest(
+        twin=twin,
+        round=number,
+        parent=parent,
+        updates=tuple(UpdateRef(update.station, update.update) for update in accepted),
+        rule=rule,
+        model=ArtifactRef.of(model.to_bytes()),
+        examples=sum(update.examples for update in accepted),
+        origin={},
+    )
