@@ -26,7 +26,7 @@ from chain.steps import Unsettled as Unsettled
 from chain.steps import Windows as Windows
 from chain.turns import opens_at
 from chain.twin_registry import TwinRegistry
-from chain.values import RoundState, RoundStatus
+from chain.values import Head, RoundState, RoundStatus
 from chain.voting import Voter
 from chain.voting import merged_manifest as merged_manifest
 from twins.aggregation import Merge
@@ -78,6 +78,7 @@ class StationFollower:
     readers: tuple[ReaderId, ...] = ()
     keyring: Keyring = field(default_factory=Keyring)
     notice: Callable[[str], None] = lambda text: None
+    _verified: set[Digest] = field(default_factory=set, repr=False, compare=False)  # a cache: lost, it is made again
 
     @property
     def recorder(self) -> Recorder:
@@ -183,9 +184,21 @@ class StationFollower:
             digest, send = self.recorder.resubmit(late, state.number)
             self.notice(f"round {state.number}: the training of round {late.trained_round} came late and counts now")
             return Due(Action.SUBMITTED, state.number, send, digest)
+        self._require_verified(head)
         update = self.learn(self.base_model(head.model), head.model, state.number, self.history())
         digest, send = self.recorder.store_update(update, head.number, self.roster)
         return Due(Action.SUBMITTED, state.number, send, digest)
+
+    def _require_verified(self, head: Head) -> None:
+        """Train on no model that this station hasn't computed itself: by voting for it, or now."""
+        if head.number == 0 or head.model in self._verified:
+            return
+        votes = self.ledger.events(
+            self.twin, self.since, kinds=(Attested,), number=head.number, station=self.account.address
+        )
+        if not any(isinstance(vote, Attested) and vote.model == head.model for vote in votes):
+            self._voter.verify(head.number, head.model)
+        self._verified.add(head.model)
 
     def _same_roster(self, late: UpdateSubmitted) -> bool:
         """Tell whether a late update is of today's roster: a device that was removed must not count any more."""

@@ -78,27 +78,57 @@ class Voter:
         if facts != (state.number, state.submitted, state.excluded):
             return Unsettled(state.number)
         head = self.ledger.head(self.twin, block)
-        gathered = self._gather(state, block)
+        gathered = self._gather(state.number, state.submitted & ~state.excluded, block)
         for evidence, findings in gathered:
             if findings:
                 return self._object(state, evidence, findings, block, now)
         doubled = self._doubled(state, [evidence for evidence, _ in gathered], block)
         if doubled is not None:
             return doubled
-        merged = self.merge([(e.model, e.recorded.examples) for e, _ in gathered if e.model is not None])
-        merged.require_schema(self.manifest.model_schema, "merged model")
-        accepted = [evidence.recorded for evidence, _ in gathered]
-        manifest = merged_manifest(self.twin, self.manifest.merge_rule, state.number, head.model, accepted, merged)
+        manifest, merged = self._merge(state.number, head.model, [evidence for evidence, _ in gathered])
         digest, send = self.recorder.store_model(manifest, merged)
         return Due(Action.ATTESTED, state.number, send, digest)
+
+    def verify(self, number: int, model: Digest) -> None:
+        """Recompute a final model that this station hasn't voted for, before it trains on it.
+
+        Stops a colluding quorum from having honest stations build on what it made up.
+
+        Raises:
+            RecordError: it isn't what the recorded updates give.
+            TwinsError: what it rests on can't be fetched.
+        """
+        block = self.ledger.chain.settled_block()
+        finals = self.ledger.events(self.twin, self.since, kinds=(RoundFinal,), number=number)
+        final = next(event for event in finals if isinstance(event, RoundFinal))
+        gathered = self._gather(number, final.accepted, max(block, final.block))
+        findings = [finding for _, found in gathered for finding in found]
+        if findings:
+            raise RecordError(
+                f"round {number}: station {self.account.address} doesn't go on from the final model {model}, which "
+                f"rests on updates that aren't as recorded:\n{findings_text(findings)}"
+            )
+        manifest, _ = self._merge(number, final.parent, [evidence for evidence, _ in gathered])
+        if manifest.digest != model:
+            raise RecordError(
+                f"round {number}: expected the final model {manifest.digest}, which the recorded updates give, got "
+                f"{model}, by the votes of {final.attesters.bit_count()} stations; station {self.account.address} "
+                "doesn't go on from it"
+            )
+
+    def _merge(self, number: int, parent: Digest, gathered: Sequence[Evidence]) -> tuple[TwinModelManifest, TwinModel]:
+        merged = self.merge([(e.model, e.recorded.examples) for e in gathered if e.model is not None])
+        merged.require_schema(self.manifest.model_schema, "merged model")
+        accepted = [evidence.recorded for evidence in gathered]
+        return merged_manifest(self.twin, self.manifest.merge_rule, number, parent, accepted, merged), merged
 
     @property
     def domain(self) -> SigningDomain:
         """Under which the devices sign."""
         return SigningDomain(self.ledger.chain.chain_id, self.ledger.address)
 
-    def _gather(self, state: RoundState, block: int) -> list[tuple[Evidence, tuple[Finding, ...]]]:
-        """Fetch and verify every accepted update of the round, ascending by station.
+    def _gather(self, number: int, accepted: int, block: int) -> list[tuple[Evidence, tuple[Finding, ...]]]:
+        """Fetch and verify every accepted update of a round, ascending by station.
 
         A station attests only to what it has checked down to the devices' signatures: a withheld or forged one must
         not become part of a final model.
@@ -106,11 +136,7 @@ class Voter:
         stations = self.registry.stations(block)
         rosters = self._rosters(block)
         gatherer = Gatherer(self.archive, self.manifest.model_schema, self.domain, self.keyring)
-        counted = [
-            update
-            for update in self._recorded(state.number, block)
-            if not state.excluded >> stations.index(update.station) & 1
-        ]
+        counted = [update for update in self._recorded(number, block) if accepted >> stations.index(update.station) & 1]
         gathered = []
         for recorded in sorted(counted, key=lambda update: device_order(update.station)):
             evidence = gatherer.gather(recorded, roster_root_at(rosters, recorded))
