@@ -93,6 +93,14 @@ class Reach:
             chain.patience = PATIENCE
         return chain
 
+    def urls(self) -> tuple[str, ...]:
+        """Return the URLs of the chain's nodes, with whatever credentials are in them.
+
+        Raises:
+            BadInputError: no URL, and no devnet is running.
+        """
+        return tuple(url.strip() for url in rpc_url(self.rpc, self.home.path).split(","))
+
     def _confirmations(self) -> int | None:
         if self.confirmations is None and self.rpc is None:
             state = DevnetState.load(self.home.path)
@@ -110,17 +118,27 @@ class Reach:
             raise BadInputError("--artifacts and --ipfs: expected one of them, got both")
         if self.artifacts is not None:
             return DirectoryStore(self.artifacts)
-        endpoints = self._endpoints()
+        endpoints = self.endpoints()
         if not endpoints:
             return self.home.store()
         from twins.ipfs import KuboEndpoint, KuboStore  # a second that those without IPFS needn't wait
 
-        # On a network of one's own fewer nodes than copies are a mistake, which the first put tells.
-        default = REPLICAS if self.ipfs else min(REPLICAS, len(endpoints))
         nodes = [KuboEndpoint(*pair) for pair in endpoints]
-        return KuboStore(nodes, replicas=default if self.replicas is None else self.replicas, notice=warn)
+        return KuboStore(nodes, replicas=self.copies(len(endpoints)), notice=warn)
 
-    def _endpoints(self) -> list[tuple[str, str | None]]:
+    def copies(self, nodes: int) -> int:
+        """Return how many IPFS nodes of so many must have pinned an artifact."""
+        if self.replicas is not None:
+            return self.replicas
+        # On a network of one's own fewer nodes than copies are a mistake, which the first put tells.
+        return REPLICAS if self.ipfs else min(REPLICAS, nodes)
+
+    def endpoints(self) -> list[tuple[str, str | None]]:
+        """Return URL and bearer token of each IPFS node; none where artifacts are in a folder.
+
+        Raises:
+            BadInputError: options that contradict each other, or tokens that can't be read.
+        """
         if self.ipfs:
             return list(zip(self.ipfs, _tokens(self.ipfs_tokens, len(self.ipfs)), strict=True))
         if self.ipfs_tokens is not None:

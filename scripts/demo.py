@@ -104,7 +104,7 @@ def _run(
         session = open_session(settings, network, store, keys)
         for name, sent in session.setup.items():
             gas[name].extend(receipt.gas_used for receipt in sent)
-    err.print(announce(session, rounds))
+    err.print(announce(settings, session.head_round(), rounds))
     with _timed(timings, f"{rounds} federated rounds"):
         results = show_rounds(session, rounds)
     for result in results:

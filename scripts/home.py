@@ -48,17 +48,18 @@ class Home:
         The keys are derived from the run's seed, so that a run can be repeated bit for bit: they are not secret.
         Real devices bring their own (``--device-keys``).
         """
+        return tuple(self.device_key(seed, index) for index in range(count))
+
+    def device_key(self, seed: int, index: int) -> Path:
+        """Return the key file of one of the devnet's devices, making it if it isn't there; as `device_keys`."""
         folder = self.path / "keys" / f"seed-{seed}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files = []
-        for index in range(count):
-            file = folder / f"device-{index:04d}.key"
-            if not file.exists():
-                info = f"twinledger/devnet/device/{index}".encode()
-                key = HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
-                write_private(file, key.hex())
-            files.append(file)
-        return tuple(files)
+        file = folder / f"device-{index:04d}.key"
+        if not file.exists():
+            info = f"twinledger/devnet/device/{index}".encode()
+            key = HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
+            write_private(file, key.hex())
+        return file
 
     def remembered_head(self, twin: TwinId) -> Digest | None:
         """Return the head that the last clean audit saw.

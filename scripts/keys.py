@@ -114,8 +114,8 @@ def read_account(file: Path, password_file: Path | None) -> Account:
         raise BadInputError(f"{file}: {error}") from None
 
 
-def read_accounts(folder: Path, count: int, password_file: Path | None) -> tuple[Account, ...]:
-    """Return the accounts of the first ``count`` key files (``*.json``, ``*.key``, by name) of a folder.
+def read_accounts(folder: Path, count: int, password_file: Path | None) -> dict[Path, Account]:
+    """Return the accounts of the first ``count`` key files (``*.json``, ``*.key``, by name) of a folder, by file.
 
     Raises:
         BadInputError: fewer than that, the same key twice, or as `read_account`.
@@ -123,8 +123,8 @@ def read_accounts(folder: Path, count: int, password_file: Path | None) -> tuple
     files: Sequence[Path] = sorted([*folder.glob("*.json"), *folder.glob("*.key")])
     if len(files) < count:
         raise BadInputError(f"{folder}: expected {count} files *.json or *.key, one per station, got {len(files)}")
-    accounts = tuple(read_account(file, password_file) for file in files[:count])
-    if len(set(accounts)) < count:
+    accounts = {file: read_account(file, password_file) for file in files[:count]}
+    if len(set(accounts.values())) < count:
         raise BadInputError(f"{folder}: expected a key of its own for every station, got the same one twice")
     return accounts
 

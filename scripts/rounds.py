@@ -5,6 +5,7 @@ Examples:
     scripts/rounds.py --rounds 50                           continue the same twin to round 50
     scripts/rounds.py --twin gait --strategy FedAdam --strategy-arg eta=0.01
     scripts/rounds.py --split loso:3 --rounds 5 --json      one JSON object a line, for programs
+    scripts/rounds.py --processes                           each station as a process of its own (scripts/station.py)
     scripts/rounds.py --rpc https://node:8545 --ipfs https://node:5001 --station-keys keys --admin-key admin.json
 
 A devnet must be up (scripts/devnet.py up) and the contracts deployed (scripts/deploy.py). Interrupt it at any moment
@@ -13,22 +14,15 @@ and run the same command again: it continues from the chain's head. A network of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
 
+from chain.accounts import Account
+from chain.hardhat_node import CHAIN_ID
 from chain.station import Windows
 from scripts.cli import (
     DEFAULT_HOME,
@@ -50,17 +44,48 @@ from scripts.connections import (
     PatienceOption,
     Reach,
     ReplicasOption,
+    warn,
 )
+from scripts.deploy import administrator
 from scripts.federation_run import RoundResult, run_rounds
-from scripts.home import Home, given_device_keys
+from scripts.home import Home, given_device_keys, require_own_keys
 from scripts.keys import PasswordOption, read_account, read_accounts
-from scripts.session import Accounts, Session, open_session
+from scripts.process_run import ProcessRound, Signer, run_processes, station_commands
+from scripts.round_table import (
+    HEADINGS,
+    PROCESS_HEADINGS,
+    Notice,
+    process_cells,
+    process_json,
+    result_cells,
+    result_json,
+    show,
+)
+from scripts.session import Accounts, Session, devnet_accounts, enrol, open_session
 from scripts.settings import RunSettings, require_possible
+from scripts.signals import end_on_sigterm
+from scripts.station_processes import StationProcesses
+from twins.archive import Archive
+from twins.types import twin_id
 
 
-def announce(session: Session, until: int) -> str:
-    """Say what is about to run."""
-    settings, number = session.settings, session.head_round()
+@dataclass(frozen=True)
+class Keys:
+    """Who signs.
+
+    Attributes:
+        accounts: owner and stations.
+        signers: how a station's process comes to the same key.
+        devices: key file of each device.
+    """
+
+    accounts: Accounts
+    signers: tuple[Signer, ...]
+    devices: tuple[Path, ...]
+
+
+def announce(settings: RunSettings, number: int, until: int) -> str:
+    """Say what is about to run, from the head's round on."""
     what = (
         f"twin {settings.twin}: {settings.dataset}/{settings.split}, {settings.strategy}, "
         f"{settings.stations} stations, {settings.devices} devices, seed {settings.seed}"
@@ -70,65 +95,105 @@ def announce(session: Session, until: int) -> str:
     return f"{what}; {'continuing after' if number else 'starting from'} round {number}, to round {until}"
 
 
-def result_json(result: RoundResult) -> dict[str, object]:
-    """Return a round as JSON values."""
-    return {
-        "round": result.number,
-        "model": result.model,
-        "parent": result.parent,
-        "accuracy": result.evaluation.accuracy,
-        "loss": result.evaluation.loss,
-        "stations": result.stations,
-        "devices": result.devices,
-        "gas": result.gas,
-        "seconds": round(result.seconds, 3),
-        "phases": {name: round(seconds, 3) for name, seconds in result.phases.items()},
-    }
-
-
-_HEADINGS = ("round", "accuracy", "stations", "model", "gas", "seconds")
-
-
-def _cells(result: RoundResult) -> tuple[str, ...]:
-    return (
-        str(result.number),
-        f"{result.evaluation.accuracy:.3f}",
-        str(result.stations),
-        result.model[:18] + "…",
-        f"{result.gas:,}",
-        f"{result.seconds:.1f}",
-    )
-
-
 def show_rounds(session: Session, until: int) -> list[RoundResult]:
-    """Run to round ``until`` with a live table and a progress bar; plain lines where there is no terminal."""
+    """Run all stations in this process to round ``until``, and show each round."""
     results: list[RoundResult] = []
-    first = session.head_round()
-    table = Table(*_HEADINGS, box=None, header_style="bold", pad_edge=False)
-    for column in table.columns[:1] + table.columns[1:3] + table.columns[4:]:
-        column.justify = "right"
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-    )
-    progress = Progress(*columns, console=out)
-    task = progress.add_task("", total=until - first)
-    if not out.is_terminal:
-        out.print("  ".join(_HEADINGS))
-        for result in run_rounds(session, until):
+
+    def rows(notice: Notice) -> Iterator[tuple[str, ...]]:
+        for result in run_rounds(session, until, notice):
             results.append(result)
-            out.print("  ".join(_cells(result)))
-        return results
-    with Live(Group(table, progress), console=out, refresh_per_second=8):
-        for result in run_rounds(session, until, lambda text: progress.update(task, description=text)):
-            results.append(result)
-            table.add_row(*_cells(result))
-            progress.advance(task)
-        progress.update(task, visible=False)
+            yield result_cells(result)
+
+    show(HEADINGS, until - session.head_round(), rows)
     return results
+
+
+def run_here(settings: RunSettings, network: Network, reach: Reach, keys: Keys, until: int, json_output: bool) -> None:
+    """Run all stations in this process."""
+    session = open_session(settings, network, reach.store(), keys.devices, keys.accounts)
+    if json_output:
+        for result in run_rounds(session, until):
+            print_json(result_json(result))
+        return
+    err.print(announce(settings, session.head_round(), until))
+    show_rounds(session, until)
+
+
+def run_apart(
+    settings: RunSettings,
+    network: Network,
+    reach: Reach,
+    keys: Keys,
+    until: int,
+    json_output: bool,
+    *,
+    restart: bool,
+) -> None:
+    """Run each station as a process of its own."""
+    end_on_sigterm()
+    require_own_keys(keys.devices)
+    archive = Archive(reach.store())
+    stations = [account.address for account in keys.accounts.stations]
+    enrol(settings, network, archive, keys.accounts.owner, stations)
+    network.chain.settle()  # each station asks another node
+    commands = station_commands(settings, reach, network, until, keys.signers, keys.devices)
+    processes = StationProcesses(reach.home.path / "stations", commands, restart=restart, notice=warn)
+    first = network.ledger.head(twin_id(settings.twin)).number
+
+    def rounds(notice: Notice) -> Iterator[ProcessRound]:
+        return run_processes(processes, network, archive, settings, until, notice, warn)
+
+    if json_output:
+        for row in rounds(lambda text: None):
+            print_json(process_json(row))
+        return
+    err.print(announce(settings, first, until))
+    show(PROCESS_HEADINGS, until - first, lambda notice: map(process_cells, rounds(notice)))
+
+
+def enrol_alone(settings: RunSettings, network: Network, reach: Reach, owner: Account, json_output: bool) -> None:
+    """Do the owner's part only: the stations are somebody else's processes.
+
+    Raises:
+        BadInputError: not so many stations are admitted as the settings say, on a chain that is no devnet.
+    """
+    stations = network.registry.stations()
+    if not stations and network.chain.chain_id == CHAIN_ID:
+        stations = tuple(account.address for account in devnet_accounts(network, settings.stations).stations)
+    if len(stations) != settings.stations:
+        raise BadInputError(
+            f"--stations: expected the {len(stations)} that are registered, got {settings.stations}; "
+            f"scripts/guard.py admit ADDRESS admits a station"
+        )
+    enrol(settings, network, Archive(reach.store()), owner, stations)
+    network.chain.settle()
+    record = network.registry.twin_of(twin_id(settings.twin))
+    if json_output:
+        print_json({"twin": twin_id(settings.twin), "manifest": record.manifest, "stations": list(stations)})
+    else:
+        out.print(f"twin {settings.twin}: manifest {record.manifest}, {len(stations)} stations")
+        err.print(f"each station: scripts/station.py --twin {settings.twin} --key KEY --rounds N")
+
+
+def signing(
+    network: Network, count: int, admin_key: Path | None, station_keys: Path | None, password_file: Path | None
+) -> tuple[Accounts, tuple[Signer, ...]]:
+    """Return who signs a run: the accounts, and how each station's process comes to its own.
+
+    Raises:
+        BadInputError: keys that can't be used, or none on a chain where Hardhat's public ones won't do.
+    """
+    if admin_key is None or station_keys is None:
+        accounts = devnet_accounts(network, count)
+        options = [("--account", str(index)) for index in range(1, count + 1)]
+    else:
+        owner = read_account(admin_key, password_file)
+        stations = read_accounts(station_keys, count, password_file)
+        accounts = Accounts(owner, tuple(stations.values()))
+        secret = () if password_file is None else ("--password-file", str(password_file))
+        options = [("--key", str(file), *secret) for file in stations]
+    signers = (Signer(a.address, o) for a, o in zip(accounts.stations, options, strict=True))
+    return accounts, tuple(signers)
 
 
 @command(__doc__)
@@ -154,6 +219,13 @@ def main(
         Path | None, typer.Option(help="Key file of the twin's owner, who also admits stations; with --station-keys.")
     ] = None,
     password_file: PasswordOption = None,
+    processes: Annotated[bool, typer.Option("--processes", help="One process per station.")] = False,
+    enrol_only: Annotated[
+        bool, typer.Option("--enrol-only", help="Register the twin with its genesis, and start nothing.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart/--no-restart", help="With --processes: bring a station back that died.")
+    ] = True,
     home: HomeOption = DEFAULT_HOME,
     rpc: RpcOption = None,
     ipfs: IpfsOption = None,
@@ -177,7 +249,9 @@ def main(
     )
     if rounds < 1:
         raise BadInputError(f"--rounds: expected at least 1, got {rounds}")
-    if (station_keys is None) != (admin_key is None):
+    if enrol_only and (processes or station_keys is not None):
+        raise BadInputError("--enrol-only: expected neither --processes nor --station-keys, which it doesn't need")
+    if not enrol_only and (station_keys is None) != (admin_key is None):
         raise BadInputError("--station-keys and --admin-key: expected both or neither, got one")
     place = Home(home)
     reach = Reach(
@@ -191,21 +265,20 @@ def main(
     )
     network = Network.open(reach.chain(), place.deployment)
     require_possible(settings)  # before any key is written
-    keys = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
-    accounts = None
-    if admin_key is not None and station_keys is not None:
-        owner = read_account(admin_key, password_file)
-        accounts = Accounts(owner, read_accounts(station_keys, stations, password_file))
-    session = open_session(settings, network, reach.store(), keys, accounts)
-    if json_output:
-        for result in run_rounds(session, rounds):
-            print_json(result_json(result))
+    if enrol_only:
+        enrol_alone(settings, network, reach, administrator(network.chain, admin_key, password_file), json_output)
         return
-    err.print(announce(session, rounds))
-    show_rounds(session, rounds)
-    number, head, _ = session.head_model()
-    out.print(f"head: round {number} {head}")
-    err.print(f"audit it: scripts/audit.py {twin}")
+    accounts, signers = signing(network, stations, admin_key, station_keys, password_file)
+    files = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
+    keys = Keys(accounts, signers, files)
+    if processes:
+        run_apart(settings, network, reach, keys, rounds, json_output, restart=restart)
+    else:
+        run_here(settings, network, reach, keys, rounds, json_output)
+    if not json_output:
+        head = network.ledger.head(twin_id(twin))
+        out.print(f"head: round {head.number} {head.model}")
+        err.print(f"audit it: scripts/audit.py {twin}")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
-"""A session: chain, store, keys and Flower put together for one twin.
-
-The only place where ``fl`` meets ``chain``: a `StationTrainer` becomes the follower's ``learn``.
-"""
+"""A session: chain, store, keys and all stations of a run put together for one twin, inside this process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from time import perf_counter
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.connection import Receipt
@@ -17,22 +13,18 @@ from chain.enrolment import enrol_devices, enrol_genesis, enrol_stations, enrol_
 from chain.hardhat_node import CHAIN_ID
 from chain.station import StationFollower
 from chain.values import RoundPolicy
-from fl.datasets import get
-from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
-from fl.strategies import StrategySpec
-from fl.training import initial_model
+from fl.station_trainer import Evaluation, StationTrainer, deal
 from scripts.cli import BadInputError
 from scripts.connections import Network
 from scripts.home import require_own_keys
 from scripts.sending import side_by_side
-from scripts.settings import RunSettings, require_possible, task_of
-from twins.aggregation import WEIGHTED_MEAN, function_of
+from scripts.settings import RunSettings, require_possible
+from scripts.station_parts import LocalStation, TwinPlan, assemble
 from twins.archive import Archive
-from twins.manifest import TwinManifest, TwinModelManifest
+from twins.manifest import TwinModelManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
 from twins.types import Address, Digest, TwinId, twin_id
-from twins.updates import History, StationUpdate
 
 
 @dataclass(frozen=True)
@@ -55,26 +47,36 @@ class Session:
     Attributes:
         settings: of the run.
         network: the consortium.
-        trainers: by station.
-        followers: by station, in the order of their indices.
+        stations: in the order of their indices.
         setup: receipts of what had to be set up, by operation.
-        seconds_training: spent in the devices' training so far.
         notice: told what happens, for a progress bar.
     """
 
     settings: RunSettings
     network: Network
-    trainers: Mapping[Address, StationTrainer]
-    followers: tuple[StationFollower, ...] = ()
+    stations: tuple[LocalStation, ...] = ()
     setup: Mapping[str, Sequence[Receipt]] = field(default_factory=dict)
-    seconds_training: float = 0.0
     notice: Callable[[str], None] = lambda text: None
-    _evaluations: dict[Digest, dict[Address, Evaluation]] = field(default_factory=dict)
 
     @property
     def twin(self) -> TwinId:
         """Whose rounds these are."""
         return twin_id(self.settings.twin)
+
+    @property
+    def trainers(self) -> Mapping[Address, StationTrainer]:
+        """By station."""
+        return {station.account.address: station.trainer for station in self.stations}
+
+    @property
+    def followers(self) -> tuple[StationFollower, ...]:
+        """In the order of the stations' indices."""
+        return tuple(station.follower for station in self.stations)
+
+    @property
+    def seconds_training(self) -> float:
+        """Spent in the devices' training so far."""
+        return sum(station.seconds_training for station in self.stations)
 
     def head_round(self) -> int:
         """Return the round of the head."""
@@ -91,25 +93,7 @@ class Session:
 
     def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
         """Test a model on all devices, each on its own test data."""
-        return Evaluation.total(self._evaluate(digest, model).values())
-
-    def _evaluate(self, digest: Digest, model: TwinModel) -> dict[Address, Evaluation]:
-        if digest not in self._evaluations:
-            by_station = {station: trainer.evaluate(model) for station, trainer in self.trainers.items()}
-            self._evaluations = {digest: by_station}  # only the newest: the next round starts from it
-        return self._evaluations[digest]
-
-    def learner(self, station: Address) -> Callable[[TwinModel, Digest, int, History], StationUpdate]:
-        """Return the station's ``learn``: train, and state how good the base was on its devices."""
-
-        def learn(base: TwinModel, digest: Digest, number: int, history: History) -> StationUpdate:
-            evaluation = self._evaluate(digest, base)[station]
-            clock = perf_counter()
-            update = self.trainers[station].learn(base, digest, number, history)
-            self.seconds_training += perf_counter() - clock
-            return replace(update, metrics={**update.metrics, "base": evaluation.to_json()})
-
-        return learn
+        return Evaluation.total(station.evaluate(digest, model) for station in self.stations)
 
 
 def open_session(
@@ -135,46 +119,25 @@ def open_session(
     """
     require_possible(settings)
     require_own_keys(device_keys)
-    spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
-    dataset = get(settings.dataset)
-    genesis = initial_model(dataset.task, settings.seed)
-    manifest = TwinManifest(settings.twin, genesis.schema(), WEIGHTED_MEAN, task_of(settings, spec))
     accounts = accounts or devnet_accounts(network, settings.stations)
-    trainers = {
-        account.address: StationTrainer(
-            station=account.address,
-            twin=twin_id(settings.twin),
-            domain=network.domain,
-            dataset=dataset,
-            dataset_name=settings.dataset,
-            split=settings.split,
-            devices=settings.devices,
-            members=Membership(part, tuple(device_keys[index] for index in part)),
-            spec=spec,
-            seed=settings.seed,
-            progress=lambda node: session.notice(f"device {node - 1} of {settings.devices} has replied"),
+    archive = Archive(store)
+    session = Session(settings, network)
+    session.stations = tuple(
+        assemble(
+            settings,
+            network,
+            archive,
+            account,
+            part,
+            [device_keys[index] for index in part],
+            lambda text: session.notice(text),
         )
         for account, part in zip(accounts.stations, deal(settings.devices, settings.stations), strict=True)
-    }
-    archive = Archive(store)
-    session = Session(settings, network, trainers)
-    session.setup = _enrol(session, archive, accounts, manifest, genesis)
-    session.followers = tuple(
-        StationFollower(
-            twin=session.twin,
-            manifest=manifest,
-            account=account,
-            roster=trainers[account.address].roster,
-            registry=network.registry,
-            ledger=network.ledger,
-            since=network.since,
-            archive=archive,
-            learn=session.learner(account.address),
-            merge=function_of(manifest.merge_rule),
-            windows=settings.windows,
-        )
-        for account in accounts.stations
     )
+    sent = enrol(settings, network, archive, accounts.owner, [account.address for account in accounts.stations])
+    registry = network.registry
+    rosters = [partial(enrol_devices, registry, s.account, s.trainer.roster) for s in session.stations]
+    session.setup = sent | {"set roster": [r for r in side_by_side(network.chain, rosters) if r is not None]}
     return session
 
 
@@ -184,36 +147,50 @@ def devnet_accounts(network: Network, count: int) -> Accounts:
     Raises:
         BadInputError: another chain: those keys are public.
     """
+    owner, *stations = (devnet_account(network, index) for index in range(count + 1))
+    return Accounts(owner, tuple(stations))
+
+
+def devnet_account(network: Network, index: int) -> Account:
+    """Return one of Hardhat's accounts.
+
+    Raises:
+        BadInputError: another chain: those keys are public.
+    """
     if network.chain.chain_id != CHAIN_ID:
         raise BadInputError(
             f"expected a devnet (chain id {CHAIN_ID}), whose stations have public keys, got chain id "
             f"{network.chain.chain_id}; give --station-keys and --admin-key"
         )
-    owner, *stations = (Account.from_mnemonic(HARDHAT_MNEMONIC, index) for index in range(count + 1))
-    return Accounts(owner, tuple(stations))
+    return Account.from_mnemonic(HARDHAT_MNEMONIC, index)
 
 
-def _enrol(
-    session: Session,
-    archive: Archive,
-    accounts: Accounts,
-    manifest: TwinManifest,
-    genesis: TwinModel,
+def enrol(
+    settings: RunSettings, network: Network, archive: Archive, owner: Account, stations: Sequence[Address]
 ) -> dict[str, list[Receipt]]:
-    network, windows = session.network, session.settings.windows
-    registrar = owner = accounts.owner
+    """Do the owner's part of an enrolment: the twin, the stations' admission, the genesis.
+
+    Args:
+        settings: of the twin.
+        network: the consortium.
+        archive: where artifacts are.
+        owner: of the twin, who is the registrar too.
+        stations: by index.
+
+    Returns:
+        Receipts of what was missing, by operation.
+
+    Raises:
+        RecordError: the chain has other stations, or the twin has other settings; nothing is sent then.
+    """
+    registry, ledger, windows = network.registry, network.ledger, settings.windows
     policy = RoundPolicy(windows.submit_for, windows.attest_for, windows.min_updates)
-    registry, ledger = network.registry, network.ledger
-    stations = [account.address for account in accounts.stations]
+    plan = TwinPlan.of(settings)
     # Whatever can be refused is refused before anything is sent: other stations here, another twin's settings next.
     missing_stations(registry, stations)
     sent: dict[str, Sequence[Receipt | None]] = {
-        "register twin": [enrol_twin(registry, archive, owner, manifest, policy)],
-        "register station": enrol_stations(registry, registrar, stations),
-        "set roster": side_by_side(
-            network.chain,
-            [partial(enrol_devices, registry, a, session.trainers[a.address].roster) for a in accounts.stations],
-        ),
-        "genesis": [enrol_genesis(ledger, archive, owner, manifest, genesis, {"seed": session.settings.seed})],
+        "register twin": [enrol_twin(registry, archive, owner, plan.manifest, policy)],
+        "register station": enrol_stations(registry, owner, stations),
+        "genesis": [enrol_genesis(ledger, archive, owner, plan.manifest, plan.genesis, {"seed": settings.seed})],
     }
     return {name: [r for r in receipts if r is not None] for name, receipts in sent.items()}

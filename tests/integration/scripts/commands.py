@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chain.connection import Chain
-from scripts import audit, deploy, devnet, rounds
+from scripts import audit, deploy, devnet, rounds, station
 from scripts.cli import execute
 
 PROJECT = Path(__file__).parents[3]
@@ -62,6 +62,7 @@ class Place:
         """Run a script in this process, all but its start: importing torch anew takes longer than most runs."""
         targets: dict[str, Any] = {
             "rounds": rounds.main,
+            "station": station.main,
             "audit": audit.main,
             "deploy": deploy.main,
             "devnet": devnet.app,
@@ -83,6 +84,13 @@ class Place:
         finished = self.audit(twin)
         assert finished.code == 0, finished
         return str(finished.lines()[0]["head"]["model"])
+
+    def lacks(self, twin: str, number: int) -> list[str]:
+        """Stations that a final round went without, by an audit that must be clean."""
+        finished = self.audit(twin)
+        assert finished.code == 0, finished
+        (told,) = (found for found in finished.lines()[0]["rounds"] if found["round"] == number)
+        return list(told["missing"])
 
     def up(self) -> None:
         started = self.spawn("devnet", "up", "--port", "0")

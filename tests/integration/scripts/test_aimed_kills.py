@@ -19,9 +19,9 @@ STORE, DEVICE = "twins.store:DirectoryStore", "twins.updates:DeviceUpdate"
 KILLS = (
     Aim(f"{REGISTRY}.register_twin", after=True),
     Aim("chain.transactions:Transactions._send_new", 2, after=True),  # the second of three stations that go together
-    Aim(f"{REGISTRY}.set_roster", 1, after=True),
     Aim(f"{LEDGER}.genesis"),
     Aim(f"{LEDGER}.genesis", after=True),
+    Aim(f"{REGISTRY}.set_roster", 1, after=True),
     Aim(f"{LEDGER}.open_round", after=True),
     Aim(f"{DEVICE}.encode_payload", 2),
     Aim(f"{LEDGER}.submit_update"),
@@ -57,7 +57,7 @@ def test_killed_before_and_after_every_kind_of_write_a_run_ends_where_an_undistu
 
 
 INTERRUPTS = (
-    Aim("scripts.session:initial_model", number=signal.SIGINT),
+    Aim("scripts.station_parts:initial_model", number=signal.SIGINT),
     Aim(f"{REGISTRY}.register_twin", number=signal.SIGINT),
     Aim(f"{DEVICE}.encode_payload", 2, number=signal.SIGINT),
     Aim("chain.recorder:encode_bundle", number=signal.SIGINT),

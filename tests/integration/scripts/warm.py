@@ -21,7 +21,11 @@ from typing import Any
 _CONTEXT = multiprocessing.get_context("forkserver")
 # torch imports torch._dynamo at the first training step, which takes seconds.
 _CONTEXT.set_forkserver_preload(
-    ["scripts.rounds", "scripts.audit", "scripts.demo", "scripts.deploy", "scripts.devnet", "torch._dynamo"]
+    [
+        *(f"scripts.{name}" for name in ("rounds", "audit", "demo", "deploy", "devnet", "station")),
+        "torch._dynamo",
+        "tests.integration.audit.tiny",
+    ]
 )
 
 

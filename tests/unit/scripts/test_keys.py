@@ -31,7 +31,7 @@ def test_made_accounts_are_encrypted_private_and_read_back(
     folder = tmp_path / "keys"
     assert execute(app, ["new", str(folder), "--count", "2", "--password-file", str(secret), "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    accounts = read_accounts(folder, 2, secret)
+    accounts = tuple(read_accounts(folder, 2, secret).values())
     assert [account.address for account in accounts] == list(made.values())
     assert all(stat.S_IMODE(Path(file).stat().st_mode) == 0o600 for file in made)
     assert execute(app, ["show", str(folder), "--json"]) == 0
@@ -42,7 +42,7 @@ def test_a_file_that_is_there_is_never_overwritten(tmp_path: Path, secret: Path)
     folder = tmp_path / "keys"
     for _ in range(2):
         assert execute(app, ["new", str(folder), "--password-file", str(secret)]) == 0
-    assert len(set(read_accounts(folder, 2, secret))) == 2
+    assert len(set(read_accounts(folder, 2, secret).values())) == 2
 
 
 def test_the_password_comes_from_a_file_or_the_environment(
@@ -88,7 +88,7 @@ def test_stations_have_a_key_each(tmp_path: Path) -> None:
         read_accounts(tmp_path, 2, None)
     with pytest.raises(BadInputError, match=r"expected 3 files .* got 2"):
         read_accounts(tmp_path, 3, None)
-    assert read_accounts(tmp_path, 1, None) == (Account.from_key(KEY),)
+    assert list(read_accounts(tmp_path, 1, None).values()) == [Account.from_key(KEY)]
 
 
 def test_show_names_a_damaged_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

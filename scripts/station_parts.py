@@ -1,0 +1,141 @@
+"""What one station of this process consists of: its devices behind a trainer, its part of the chain behind a follower.
+
+Here ``fl`` meets ``chain``: a `StationTrainer` becomes the follower's ``learn``. One process may hold all stations of a
+run (`scripts.session`), or one (`scripts.station`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+
+from chain.accounts import Account
+from chain.station import StationFollower
+from fl.datasets import get
+from fl.station_trainer import Evaluation, Membership, StationTrainer
+from fl.strategies import StrategySpec
+from fl.training import initial_model
+from scripts.connections import Network
+from scripts.settings import RunSettings, task_of
+from twins.aggregation import WEIGHTED_MEAN, function_of
+from twins.archive import Archive
+from twins.manifest import TwinManifest
+from twins.model import TwinModel
+from twins.types import Digest, twin_id
+from twins.updates import History, StationUpdate
+
+
+@dataclass(frozen=True)
+class TwinPlan:
+    """What a run's settings make of its twin: the same for whoever has the same settings.
+
+    Attributes:
+        manifest: the twin's own.
+        genesis: the model of round 0.
+    """
+
+    manifest: TwinManifest
+    genesis: TwinModel
+
+    @classmethod
+    def of(cls, settings: RunSettings) -> TwinPlan:
+        """Compute both.
+
+        Raises:
+            FlError: unknown data set or strategy.
+        """
+        spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
+        genesis = initial_model(get(settings.dataset).task, settings.seed)
+        return cls(TwinManifest(settings.twin, genesis.schema(), WEIGHTED_MEAN, task_of(settings, spec)), genesis)
+
+
+@dataclass
+class LocalStation:
+    """A station of this process.
+
+    Attributes:
+        account: that signs.
+        trainer: its devices.
+        follower: its part of the chain.
+        seconds_training: spent in its devices' training so far.
+    """
+
+    account: Account
+    trainer: StationTrainer
+    follower: StationFollower = field(init=False)
+    seconds_training: float = 0.0
+    _evaluation: tuple[Digest, Evaluation] | None = None
+
+    def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
+        """Test a model on the station's devices, each on its own test data.
+
+        Raises:
+            EngineError: as `StationTrainer.evaluate`.
+        """
+        if self._evaluation is None or self._evaluation[0] != digest:
+            self._evaluation = (digest, self.trainer.evaluate(model))  # only the newest: the next round starts from it
+        return self._evaluation[1]
+
+    def learn(self, base: TwinModel, digest: Digest, number: int, history: History) -> StationUpdate:
+        """Train, and state how good the base was on the station's devices; `chain.station.Learn`."""
+        evaluation = self.evaluate(digest, base)
+        clock = perf_counter()
+        update = self.trainer.learn(base, digest, number, history)
+        self.seconds_training += perf_counter() - clock
+        return replace(update, metrics={**update.metrics, "base": evaluation.to_json()})
+
+
+def assemble(
+    settings: RunSettings,
+    network: Network,
+    archive: Archive,
+    account: Account,
+    devices: Sequence[int],
+    keys: Sequence[Path],
+    notice: Callable[[str], None] = lambda text: None,
+) -> LocalStation:
+    """Put one station together; nothing is sent.
+
+    Args:
+        settings: of the twin.
+        network: the consortium.
+        archive: where artifacts are.
+        account: the station's.
+        devices: which of the data set's devices are its own, by index.
+        keys: key file of each.
+        notice: told when a device has replied.
+
+    Raises:
+        FlError: unknown data set or strategy, unreadable keys, too few devices for the strategy.
+    """
+    plan = TwinPlan.of(settings)
+    trainer = StationTrainer(
+        station=account.address,
+        twin=twin_id(settings.twin),
+        domain=network.domain,
+        dataset=get(settings.dataset),
+        dataset_name=settings.dataset,
+        split=settings.split,
+        devices=settings.devices,
+        members=Membership(tuple(devices), tuple(keys)),
+        spec=StrategySpec.parse(settings.strategy, settings.strategy_arguments),
+        seed=settings.seed,
+        progress=lambda node: notice(f"device {node - 1} of {settings.devices} has replied"),
+    )
+    station = LocalStation(account, trainer)
+    station.follower = StationFollower(
+        twin=twin_id(settings.twin),
+        manifest=plan.manifest,
+        account=account,
+        roster=trainer.roster,
+        registry=network.registry,
+        ledger=network.ledger,
+        since=network.since,
+        archive=archive,
+        learn=station.learn,
+        merge=function_of(plan.manifest.merge_rule),
+        windows=settings.windows,
+    )
+    return station
