@@ -100,6 +100,21 @@ class Account:
         signed = self._signer.sign_transaction(dict(transaction))
         return bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex()
 
+    def sign_hash(self, digest: bytes) -> bytes:
+        """Sign a 32-byte hash of typed data (EIP-712) with a deterministic nonce (RFC 6979), low s.
+
+        Only for hashes made here: whoever chooses the hash chooses what is signed, a transaction for example.
+
+        Returns:
+            65 bytes ``r ‖ s ‖ v`` with v 27 or 28, as Solidity's ``ECDSA.recover`` reads them.
+
+        Raises:
+            ChainError: not 32 bytes.
+        """
+        if len(digest) != 32:
+            raise ChainError(f"hash to sign: expected 32 bytes, got {len(digest)}")
+        return bytes(self._signer.unsafe_sign_hash(digest).signature)
+
     def __eq__(self, other: object) -> bool:
         """Equal when the address is."""
         return isinstance(other, Account) and other.address == self.address

@@ -21,8 +21,12 @@ from chain.encoding import CONTRACTS, interface
 from chain.errors import DeploymentError, WrongChainError
 from chain.round_ledger import RoundLedger
 from chain.twin_registry import TwinRegistry
+from chain.values import Governance
 from twins.errors import FormatError
 from twins.types import Address, Digest, parse_address, parse_digest
+
+DAILY = Governance(epoch=86_400, min_seats=1)
+"""Elections and the cap of suspensions by the day; no least number of producers."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,15 @@ class Deployment:
 
 
 def deploy_contracts(
-    chain: Chain, admin: Account, compiler: Compiler | None = None
+    chain: Chain, admin: Account, compiler: Compiler | None = None, governance: Governance = DAILY
 ) -> tuple[Deployment, dict[str, Receipt]]:
     """Compile and deploy a registry, and a ledger that believes it.
 
     Args:
         chain: where.
-        admin: pays, administers the registry's roles and is its first registrar.
+        admin: pays, administers the registry's roles and is its first registrar and guardian.
         compiler: the project's own if None.
+        governance: of the registry, for good.
 
     Returns:
         The deployment, and the receipts by contract.
@@ -124,15 +129,15 @@ def deploy_contracts(
             )
     receipts: dict[str, Receipt] = {}
 
-    def create(name: str, argument: Address) -> Address:
-        arguments = interface(name).constructor.encode((argument,), name)
+    def create(name: str, *values: object) -> Address:
+        arguments = interface(name).constructor.encode(values, name)
         receipts[name] = chain.deploy(admin, compiled[name].bytecode, arguments)
         created = receipts[name].contract_address
         if created is None:
             raise DeploymentError(f"{name}: expected an address in the receipt of {receipts[name].hash}, got none")
         return created
 
-    registry = create("TwinRegistry", admin.address)
+    registry = create("TwinRegistry", admin.address, governance.epoch, governance.min_seats)
     ledger = create("RoundLedger", registry)
     chain.settle()  # or the block's hash, by which the deployment is known, could still change
     block = chain.receipt(receipts["TwinRegistry"].hash).block

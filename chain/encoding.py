@@ -2,7 +2,8 @@
 
 Selector plus ``eth_abi`` is some 25 times faster than building calldata through a contract object, and the
 committed ABIs (``chain/abi``) are all it needs. On the Python side digests and twin ids are canonical
-strings, addresses carry their checksum, bytes are bytes, structs are dataclasses (in) and tuples (out).
+strings, addresses carry their checksum, bytes are bytes, arrays are sequences (in) and tuples (out), structs are
+dataclasses (in) and tuples (out).
 
 Source: Solidity, "Contract ABI Specification".
 """
@@ -56,8 +57,16 @@ def _arguments(item: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     return parts
 
 
+def _element(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an array holds: ``tuple`` of ``tuple[]``."""
+    return {**item, "type": str(item["type"]).rpartition("[")[0]}
+
+
 def _to_solidity(item: Mapping[str, Any]) -> Converter:
     kind = str(item["type"])
+    if kind.endswith("]"):
+        element = _to_solidity(_element(item))
+        return lambda values: [element(value) for value in values]
     if kind == "bytes32":
         return lambda value: digest_bytes(Digest(value)) if isinstance(value, str) else value
     if kind == "tuple":
@@ -74,6 +83,9 @@ def _to_solidity(item: Mapping[str, Any]) -> Converter:
 
 def _to_python(item: Mapping[str, Any]) -> Converter:
     kind = str(item["type"])
+    if kind.endswith("]"):
+        element = _to_python(_element(item))
+        return lambda values: tuple(element(value) for value in values)
     if kind == "bytes32":
         return digest_of_bytes
     if kind == "address":

@@ -1,168 +1,48 @@
 """The contracts' events as values: the whole history, which storage doesn't keep.
 
-Each class has Solidity's name and its arguments in snake case; ``block``, ``log_index`` and ``transaction``
-say where on the chain it stands. Sets of stations are integers, one bit per station's index.
+The classes are in `chain.event_classes`; here logs become them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from chain.connection import Log
 from chain.encoding import EventAbi, interface
-from chain.values import RoundPolicy
-from twins.types import Address, Digest, TwinId
+from chain.errors import EncodingError
+from chain.event_classes import LEDGER_EVENTS as LEDGER_EVENTS
+from chain.event_classes import REGISTRY_EVENTS as REGISTRY_EVENTS
+from chain.event_classes import Attested as Attested
+from chain.event_classes import BallotCast as BallotCast
+from chain.event_classes import ChallengeAnswered as ChallengeAnswered
+from chain.event_classes import Challenged as Challenged
+from chain.event_classes import DeviceEquivocated as DeviceEquivocated
+from chain.event_classes import Disputed as Disputed
+from chain.event_classes import Elected as Elected
+from chain.event_classes import Event as Event
+from chain.event_classes import Genesis as Genesis
+from chain.event_classes import RosterSet as RosterSet
+from chain.event_classes import RoundAborted as RoundAborted
+from chain.event_classes import RoundFinal as RoundFinal
+from chain.event_classes import RoundOpened as RoundOpened
+from chain.event_classes import StationRegistered as StationRegistered
+from chain.event_classes import StationReinstated as StationReinstated
+from chain.event_classes import StationSuspended as StationSuspended
+from chain.event_classes import SuspensionVoted as SuspensionVoted
+from chain.event_classes import TwinRegistered as TwinRegistered
+from chain.event_classes import TwinRevised as TwinRevised
+from chain.event_classes import TwinTransferred as TwinTransferred
+from chain.event_classes import UpdateRejected as UpdateRejected
+from chain.event_classes import UpdateSubmitted as UpdateSubmitted
+from chain.event_classes import WeightSet as WeightSet
+from chain.values import Reason, RoundPolicy
 
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Where an event stands.
-
-    Attributes:
-        block: number.
-        log_index: position in the block.
-        transaction: hash.
-    """
-
-    block: int
-    log_index: int
-    transaction: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StationRegistered(Event):
-    """A station was admitted."""
-
-    station: Address
-    index: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RosterSet(Event):
-    """A station enrolled its devices."""
-
-    station: Address
-    root: Digest
-    device_count: int
-    revision: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwinRegistered(Event):
-    """A twin came to be."""
-
-    twin: TwinId
-    owner: Address
-    manifest: Digest
-    policy: RoundPolicy
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwinRevised(Event):
-    """A twin's own manifest was replaced."""
-
-    twin: TwinId
-    revision: int
-    manifest: Digest
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwinTransferred(Event):
-    """A twin went to another owner."""
-
-    twin: TwinId
-    from_: Address
-    to: Address
-
-
-@dataclass(frozen=True, kw_only=True)
-class Genesis(Event):
-    """The model of round 0 was set."""
-
-    twin: TwinId
-    model: Digest
-    owner: Address
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundOpened(Event):
-    """A round began; the electorate is the stations of that moment."""
-
-    twin: TwinId
-    round: int
-    opener: Address
-    electorate: int
-    submit_until: int
-    attest_for: int
-    min_updates: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpdateSubmitted(Event):
-    """A station recorded its update; a late one doesn't count."""
-
-    twin: TwinId
-    round: int
-    station: Address
-    base_round: int
-    base: Digest
-    update: Digest
-    contributions: Digest
-    examples: int
-    staleness: int
-    late: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attested(Event):
-    """A station voted for a model; ``replaced`` is what it voted for before, or zero."""
-
-    twin: TwinId
-    round: int
-    station: Address
-    model: Digest
-    replaced: Digest
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundFinal(Event):
-    """A model reached its quorum and is the head."""
-
-    twin: TwinId
-    round: int
-    parent: Digest
-    model: Digest
-    attesters: int
-    accepted: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoundAborted(Event):
-    """A round ended without a model; the head stays."""
-
-    twin: TwinId
-    round: int
-    by: Address
-    submitted: int
-    voted: int
-
-
-REGISTRY_EVENTS: tuple[type[Event], ...] = (
-    StationRegistered,
-    RosterSet,
-    TwinRegistered,
-    TwinRevised,
-    TwinTransferred,
-)
-LEDGER_EVENTS: tuple[type[Event], ...] = (
-    Genesis,
-    RoundOpened,
-    UpdateSubmitted,
-    Attested,
-    RoundFinal,
-    RoundAborted,
-)
+# Arguments that aren't what the ABI says of them: structs and enumerations.
+_VALUES: Mapping[tuple[type[Event], str], Callable[[Any], object]] = {
+    (TwinRegistered, "policy"): lambda fields: RoundPolicy(*fields),
+    (UpdateRejected, "reason"): Reason,
+}
 
 
 def event_abi(kind: type[Event]) -> EventAbi:
@@ -189,8 +69,17 @@ def decode_events(logs: Iterable[Log], kinds: Iterable[type[Event]]) -> list[Eve
         found = by_topic.get(log.topics[0]) if log.topics else None
         if found is not None:
             kind, abi = found
-            values = abi.decode(log.topics, log.data)
-            if kind is TwinRegistered:
-                values["policy"] = RoundPolicy(*values["policy"])
+            values = _typed(kind, abi.decode(log.topics, log.data))
             events.append(kind(block=log.block, log_index=log.log_index, transaction=log.transaction, **values))
     return events
+
+
+def _typed(kind: type[Event], values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return {name: _VALUES.get((kind, name), _as_it_is)(value) for name, value in values.items()}
+    except ValueError as error:
+        raise EncodingError(f"event {kind.__name__}: {error}; is it the contract of this version?") from error
+
+
+def _as_it_is(value: object) -> object:
+    return value

@@ -1,7 +1,8 @@
-"""RoundLedger: what happened in the rounds of every twin.
+"""RoundLedger: what happened in the rounds of every twin; disputes are in `chain.disputes`.
 
 Writes raise the exceptions of `chain.errors` that are named like the contract's custom errors. Reads take a
-block: a number, or None for the newest.
+block: a number, None for the newest, or ``pending`` for what would be mined now: a status depends on time, and where
+blocks come only with transactions the newest one's time has passed long ago.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from collections.abc import Sequence
 
 from chain.accounts import Account
 from chain.connection import Block, Receipt
-from chain.contract import Contract
+from chain.disputes import Disputes
 from chain.encoding import interface
 from chain.events import LEDGER_EVENTS, Event, Genesis, decode_events, event_abi, topic_filter
 from chain.values import Head as Head
 from chain.values import RoundState as RoundState
 from chain.values import RoundStatus as RoundStatus
 from chain.values import Update as Update
-from twins.types import ZERO_DIGEST, Address, Digest, TwinId, parse_address
+from twins.types import ZERO_DIGEST, Address, Digest, TwinId, digest_bytes, parse_address
 
 
-class RoundLedger(Contract):
+class RoundLedger(Disputes):
     """The ledger at one address."""
 
     interface = interface("RoundLedger")
@@ -38,10 +39,10 @@ class RoundLedger(Contract):
     def open_round(
         self, account: Account, twin: TwinId, number: int, submit_for: int, attest_for: int, min_updates: int
     ) -> Receipt:
-        """Open the next round with the stations of this moment as its electorate.
+        """Open the next round with the registry's electorate of this moment.
 
         Args:
-            account: any station's.
+            account: the station's whose turn it is; after the policy's grace any active station's.
             twin: which one.
             number: the next.
             submit_for: seconds for updates, at least the twin's policy.
@@ -49,8 +50,9 @@ class RoundLedger(Contract):
             min_updates: from the policy's to the number of stations.
 
         Raises:
-            TwinRegistryUnknownStation, TwinRegistryUnknownTwin, RoundLedgerNoGenesis, RoundLedgerRoundOpen,
-            RoundLedgerUnexpectedRound, RoundLedgerWindowTooShort, RoundLedgerBadMinUpdates.
+            TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryUnknownTwin, RoundLedgerNoGenesis,
+            RoundLedgerRoundOpen, RoundLedgerUnexpectedRound, RoundLedgerNotTurn, RoundLedgerWindowTooShort,
+            RoundLedgerBadMinUpdates.
         """
         return self._transact(account, "openRound", twin, number, submit_for, attest_for, min_updates)
 
@@ -58,10 +60,19 @@ class RoundLedger(Contract):
         """Record a station's update. A late one is recorded by its event, and doesn't count.
 
         Raises:
-            TwinRegistryUnknownStation, RoundLedgerUnexpectedRound, RoundLedgerNotElector,
-            RoundLedgerAlreadySubmitted, RoundLedgerUnexpectedBase, RoundLedgerZeroValue.
+            TwinRegistryUnknownStation, TwinRegistrySuspended, RoundLedgerUnexpectedRound,
+            RoundLedgerNotElector, RoundLedgerAlreadySubmitted, RoundLedgerUnexpectedBase,
+            RoundLedgerUnexpectedTraining, RoundLedgerZeroValue.
         """
         return self._transact(account, "submitUpdate", update)
+
+    def submit_updates(self, account: Account, updates: Sequence[Update]) -> Receipt:
+        """Record a station's updates of several twins in one transaction: all, or none.
+
+        Raises:
+            As `submit_update`.
+        """
+        return self._transact(account, "submitUpdates", updates)
 
     def attest(
         self, account: Account, twin: TwinId, number: int, model: Digest, replaced: Digest = ZERO_DIGEST
@@ -76,11 +87,45 @@ class RoundLedger(Contract):
             replaced: the model that this station has voted for, to move its vote.
 
         Raises:
-            TwinRegistryUnknownStation, RoundLedgerUnexpectedRound, RoundLedgerUnexpectedStatus,
-            RoundLedgerNotElector, RoundLedgerAlreadyAttested, RoundLedgerUnexpectedVote,
-            RoundLedgerZeroValue.
+            TwinRegistryUnknownStation, TwinRegistrySuspended, RoundLedgerUnexpectedRound,
+            RoundLedgerUnexpectedStatus, RoundLedgerNotElector, RoundLedgerAlreadyAttested,
+            RoundLedgerUnexpectedVote, RoundLedgerZeroValue.
         """
         return self._transact(account, "attest", twin, number, model, replaced)
+
+    def finalize_signed(
+        self,
+        account: Account,
+        twin: TwinId,
+        number: int,
+        model: Digest,
+        signers: Sequence[Address],
+        signatures: Sequence[bytes],
+    ) -> Receipt:
+        """Make a model final by signatures instead of votes; anyone may.
+
+        Args:
+            account: that pays.
+            twin: which one.
+            number: the open round.
+            model: digest of the model's manifest.
+            signers: a quorum of live electors, strictly ascending by address.
+            signatures: theirs of EIP-712 ``Attestation``, 65 bytes each, in the same order.
+
+        Raises:
+            RoundLedgerUnexpectedRound, RoundLedgerUnexpectedStatus, RoundLedgerNoQuorum,
+            RoundLedgerUnsortedSigners, RoundLedgerNotElector, RoundLedgerBadSignature, RoundLedgerZeroValue,
+            TwinRegistryUnknownStation, TwinRegistrySuspended.
+        """
+        return self._transact(account, "finalizeSigned", twin, number, model, signers, signatures)
+
+    def tally(self, account: Account, twin: TwinId, number: int, model: Digest) -> Receipt:
+        """Count the votes for a model again: after a suspension, which has made the quorum smaller. Anyone may.
+
+        Raises:
+            RoundLedgerUnexpectedRound, RoundLedgerUnexpectedStatus, RoundLedgerNoQuorum, RoundLedgerZeroValue.
+        """
+        return self._transact(account, "tally", twin, number, model)
 
     def abort_round(self, account: Account, twin: TwinId, number: int) -> Receipt:
         """Close a round that can no longer become final; anyone may.
@@ -107,19 +152,29 @@ class RoundLedger(Contract):
         return RoundState(number, RoundStatus(status), *rest)
 
     def votes_for(self, twin: TwinId, model: Digest, block: Block = None) -> int:
-        """Return the votes for a model in the newest round, a bit set."""
+        """Return the live electors' votes for a model in the newest round since the last exclusion, a bit set."""
         (votes,) = self._read("votesFor", twin, model, block=block)
         return int(votes)
 
-    def quorum_of(self, electorate: int) -> int:
-        """Return the votes that make a model final: two thirds of the electorate (a bit set), rounded up."""
-        (quorum,) = self._read("quorumOf", electorate)
+    def quorum_of(self, electorate: int, live: int | None = None) -> int:
+        """Return the votes that make a model final.
+
+        Args:
+            electorate: bit set of the stations at opening.
+            live: those of them that aren't suspended; all if None.
+        """
+        (quorum,) = self._read("quorumOf", electorate, electorate if live is None else live)
         return int(quorum)
 
     def registry_address(self) -> Address:
         """Return the registry that this ledger believes."""
         (address,) = self._read("registry")
         return parse_address(address)
+
+    def domain_separator(self) -> bytes:
+        """Return the EIP-712 domain under which devices and stations sign, 32 bytes."""
+        (separator,) = self._read("domainSeparator")
+        return digest_bytes(separator)
 
     # -- history --------------------------------------------------------------------------------------------
 
@@ -141,7 +196,7 @@ class RoundLedger(Contract):
             to_block: last block, inclusive; the newest if None.
             kinds: only these; all of `LEDGER_EVENTS` if None.
             number: only of this round. Genesis events, which have none, are left out.
-            station: only where this account stands as the third topic: opener, station, or who aborted.
+            station: only where this account stands as the third topic: opener, station, device, or who aborted.
                 Events without one (Genesis, RoundFinal) are left out.
         """
         wanted = [

@@ -13,6 +13,7 @@ from chain.connection import Block, Receipt
 from chain.contract import Contract
 from chain.encoding import interface
 from chain.events import REGISTRY_EVENTS, Event, decode_events, topic_filter
+from chain.values import Governance as Governance
 from chain.values import RoundPolicy as RoundPolicy
 from chain.values import Station as Station
 from chain.values import TwinRecord as TwinRecord
@@ -43,6 +44,15 @@ class TwinRegistry(Contract):
         """
         return self._transact_all(account, "registerStation", [(station,) for station in stations])
 
+    def set_weight(self, account: Account, station: Address, weight: int) -> Receipt:
+        """Say how much data a station hosts, in the registrar's unit: its say in an election.
+
+        Raises:
+            AccessControlUnauthorizedAccount: not the registrar.
+            TwinRegistryUnknownStation.
+        """
+        return self._transact(account, "setWeight", station, weight)
+
     def set_roster(self, account: Account, root: Digest, device_count: int) -> Receipt:
         """Enrol all devices of the calling station at once, replacing its former roster.
 
@@ -52,7 +62,7 @@ class TwinRegistry(Contract):
             device_count: how many.
 
         Raises:
-            TwinRegistryUnknownStation, TwinRegistryZeroValue.
+            TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryZeroValue.
         """
         return self._transact(account, "setRoster", root, device_count)
 
@@ -66,6 +76,105 @@ class TwinRegistry(Contract):
         (count,) = self._read("stationCount", block=block)
         # At a named block: a station that is admitted between two reads must not shift what the count said.
         return tuple(self._read("stationAt", index, block=block)[0] for index in range(count))
+
+    def index_of(self, address: Address, block: Block = None) -> int:
+        """Return the index of a station.
+
+        Raises:
+            TwinRegistryUnknownStation.
+        """
+        (index,) = self._read("indexOf", address, block=block)
+        return int(index)
+
+    def station_sets(self, block: Block = None) -> tuple[int, int]:
+        """Return the stations that may act, and the elected producers (0 before the first election), as bit sets."""
+        active, producers = self._read("stationSets", block=block)
+        return int(active), int(producers)
+
+    # -- suspensions ----------------------------------------------------------------------------------------
+
+    def suspend_station(self, account: Account, station: Address, evidence: Digest) -> Receipt:
+        """Suspend a station at once.
+
+        Args:
+            account: the guardian's.
+            station: that may do nothing any more, until it is reinstated.
+            evidence: digest of what the accusation rests on.
+
+        Raises:
+            AccessControlUnauthorizedAccount: not the guardian.
+            TwinRegistrySuspensionCap, TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryZeroValue.
+        """
+        return self._transact(account, "suspendStation", station, evidence)
+
+    def vote_suspend(self, account: Account, station: Address, evidence: Digest) -> Receipt:
+        """Vote to suspend another station; two thirds of the active stations, rounded up, do it.
+
+        Args:
+            account: a station's.
+            station: the accused.
+            evidence: digest of what the accusation rests on.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryOwnSuspension,
+            TwinRegistryAlreadyVoted, TwinRegistryZeroValue.
+        """
+        return self._transact(account, "voteSuspend", station, evidence)
+
+    def reinstate_station(self, account: Account, station: Address) -> Receipt:
+        """End a suspension, and forget the votes for it.
+
+        Raises:
+            AccessControlUnauthorizedAccount: not the registrar.
+            TwinRegistryUnknownStation, TwinRegistryNotSuspended.
+        """
+        return self._transact(account, "reinstateStation", station)
+
+    def suspension_votes(self, station: Address, block: Block = None) -> int:
+        """Return who has voted to suspend a station since it was last reinstated, a bit set."""
+        (voters,) = self._read("suspensionVotes", station, block=block)
+        return int(voters)
+
+    def suspensions_per_epoch(self, block: Block = None) -> int:
+        """Return how many stations the guardian may suspend in an epoch."""
+        (count,) = self._read("suspensionsPerEpoch", block=block)
+        return int(count)
+
+    # -- election of producers ------------------------------------------------------------------------------
+
+    def cast_ballot(self, account: Account, candidates: int) -> Receipt:
+        """Approve of stations as producers; replaces the account's former ballot.
+
+        Args:
+            account: a station's.
+            candidates: bit set of stations; 0 withdraws the ballot.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryUnknownCandidates.
+        """
+        return self._transact(account, "castBallot", candidates)
+
+    def elect(self, account: Account, seats: int) -> Receipt:
+        """Make the stations with the most weight behind them the electorate of every later round.
+
+        Args:
+            account: an active station's.
+            seats: from the deployment's least to the number of active stations.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryTooEarly, TwinRegistryBadSeats.
+        """
+        return self._transact(account, "elect", seats)
+
+    def ballot_of(self, station: Address, block: Block = None) -> int:
+        """Return whom a station approves of, a bit set."""
+        (candidates,) = self._read("ballotOf", station, block=block)
+        return int(candidates)
+
+    def governance(self) -> Governance:
+        """Return what the registry was deployed with."""
+        (epoch,), (min_seats,) = self._read("epoch"), self._read("minSeats")
+        return Governance(epoch, min_seats)
 
     # -- twins ----------------------------------------------------------------------------------------------
 
@@ -103,11 +212,45 @@ class TwinRegistry(Contract):
         ((owner, revision, policy, manifest),) = self._read("twinOf", twin, block=block)
         return TwinRecord(owner, revision, RoundPolicy(*policy), manifest)
 
+    # -- what the ledger asks -------------------------------------------------------------------------------
+
+    def opening_of(self, twin: TwinId, opener: Address, block: Block = None) -> tuple[int, int, RoundPolicy]:
+        """Return the electorate that a round would have now (a bit set), the opener's index and the twin's policy.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryUnknownTwin.
+        """
+        electorate, index, policy = self._read("openingOf", twin, opener, block=block)
+        return int(electorate), int(index), RoundPolicy(*policy)
+
+    def submitter_of(self, address: Address, block: Block = None) -> tuple[int, Digest]:
+        """Return the index and the roster root of a station that may act.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended.
+        """
+        index, root = self._read("submitterOf", address, block=block)
+        return int(index), Digest(root)
+
+    def elector_of(self, address: Address, block: Block = None) -> tuple[int, int]:
+        """Return the index of a station that may act, and all such stations as a bit set.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended.
+        """
+        index, active = self._read("electorOf", address, block=block)
+        return int(index), int(active)
+
     # -- roles (OpenZeppelin AccessControl) -----------------------------------------------------------------
 
     def registrar_role(self) -> Digest:
-        """Return the id of the role that admits stations."""
+        """Return the id of the role that admits and reinstates stations, and sets their weights."""
         (role,) = self._read("REGISTRAR_ROLE")
+        return Digest(role)
+
+    def guardian_role(self) -> Digest:
+        """Return the id of the role that suspends a station at once."""
+        (role,) = self._read("GUARDIAN_ROLE")
         return Digest(role)
 
     def has_role(self, role: Digest, address: Address, block: Block = None) -> bool:

@@ -1,4 +1,4 @@
-"""The RoundLedger's custom errors (`IRoundLedger`)."""
+"""The RoundLedger's custom errors (`IRoundLedger`) about rounds, updates and votes."""
 
 # ruff: noqa: N818 - the names are Solidity's
 
@@ -70,6 +70,20 @@ class RoundLedgerRoundOpen(RoundLedgerError, types="bytes32,uint32", says="round
 
 
 @dataclass(eq=False)
+class RoundLedgerNotTurn(
+    RoundLedgerError,
+    types="bytes32,uint32,uint8,uint32",
+    says="round {round} of twin {twin}: until {until} (Unix) only station number {turn} opens it",
+):
+    """No station alone decides when rounds begin."""
+
+    twin: TwinId
+    round: int
+    turn: int
+    until: int
+
+
+@dataclass(eq=False)
 class RoundLedgerUnexpectedStatus(
     RoundLedgerError,
     types="bytes32,uint32,uint8",
@@ -117,7 +131,7 @@ class RoundLedgerBadMinUpdates(
 class RoundLedgerNotElector(
     RoundLedgerError,
     types="bytes32,uint32,address",
-    says="station {station} is not of the electorate of round {round} of twin {twin}: it was registered later",
+    says="station {station} is no elector of round {round} of twin {twin}: it came later, or isn't a producer",
 ):
     """A station that was added in mid-round has no vote."""
 
@@ -154,6 +168,20 @@ class RoundLedgerUnexpectedBase(
 
 
 @dataclass(eq=False)
+class RoundLedgerUnexpectedTraining(
+    RoundLedgerError,
+    types="bytes32,uint32,uint32,uint32",
+    says="twin {twin}: expected training after base round {base_round} and up to round {round}, got {trained_round}",
+):
+    """Devices train after their base and no later than the round in which they count."""
+
+    twin: TwinId
+    base_round: int
+    trained_round: int
+    round: int
+
+
+@dataclass(eq=False)
 class RoundLedgerAlreadyAttested(
     RoundLedgerError,
     types="bytes32,uint32,address",
@@ -178,3 +206,39 @@ class RoundLedgerUnexpectedVote(
     round: int
     station: Address
     replaced: Digest
+
+
+@dataclass(eq=False)
+class RoundLedgerNoQuorum(
+    RoundLedgerError,
+    types="bytes32,uint32,uint8,uint8",
+    says="round {round} of twin {twin}: expected {quorum} votes or signatures for one model, got {actual}",
+):
+    """Too few for a final model."""
+
+    twin: TwinId
+    round: int
+    quorum: int
+    actual: int
+
+
+@dataclass(eq=False)
+class RoundLedgerUnsortedSigners(
+    RoundLedgerError,
+    types="address,address",
+    says="signers: expected them strictly ascending by address, got {signer} after {previous}",
+):
+    """The order stops a signature from counting twice."""
+
+    previous: Address
+    signer: Address
+
+
+@dataclass(eq=False)
+class RoundLedgerBadSignature(
+    RoundLedgerError, types="address,address", says="expected a signature of {expected}, got one that gives {actual}"
+):
+    """Of another account, over another statement, or malleated."""
+
+    expected: Address
+    actual: Address

@@ -34,6 +34,81 @@ class TwinRegistryUnknownStation(TwinRegistryError, types="address", says="accou
 
 
 @dataclass(eq=False)
+class TwinRegistrySuspended(
+    TwinRegistryError, types="address", says="station {station} is suspended; only the registrar reinstates it"
+):
+    """A suspended station does nothing: no roster, no update, no vote, no round."""
+
+    station: Address
+
+
+@dataclass(eq=False)
+class TwinRegistryNotSuspended(TwinRegistryError, types="address", says="station {station} is not suspended"):
+    """Nothing to reinstate."""
+
+    station: Address
+
+
+@dataclass(eq=False)
+class TwinRegistrySuspensionCap(
+    TwinRegistryError,
+    types="uint8",
+    says="the guardian has suspended its {per_epoch} of this epoch; wait for the next, or let the stations vote",
+):
+    """More would let the guardian choose the quorum by itself."""
+
+    per_epoch: int
+
+
+@dataclass(eq=False)
+class TwinRegistryAlreadyVoted(
+    TwinRegistryError, types="address,address", says="{voter} has already voted to suspend station {station}"
+):
+    """One station can't suspend another by voting twice."""
+
+    voter: Address
+    station: Address
+
+
+@dataclass(eq=False)
+class TwinRegistryOwnSuspension(
+    TwinRegistryError, types="address", says="station {station} has no vote in its own suspension"
+):
+    """The accused doesn't vote."""
+
+    station: Address
+
+
+@dataclass(eq=False)
+class TwinRegistryTooEarly(
+    TwinRegistryError, types="uint32", says="there is one election in an epoch; the next not before {not_before} (Unix)"
+):
+    """Elections at every moment would let a station choose the one that suits it."""
+
+    not_before: int
+
+
+@dataclass(eq=False)
+class TwinRegistryBadSeats(
+    TwinRegistryError, types="uint8,uint8,uint8", says="expected {least} to {most} seats, got {actual}"
+):
+    """Fewer producers than the deployment allows, or more than there are active stations."""
+
+    least: int
+    most: int
+    actual: int
+
+
+@dataclass(eq=False)
+class TwinRegistryUnknownCandidates(
+    TwinRegistryError, types="uint64", says="expected registered stations as candidates, got the bit set {candidates}"
+):
+    """Bits of no station."""
+
+    candidates: int
+
+
+@dataclass(eq=False)
 class TwinRegistryFull(TwinRegistryError, types="uint8", says="the registry holds its maximum of {maximum} stations"):
     """Every set of stations is one 64-bit word."""
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from eth_account import Account as EthAccount
+from eth_keys.datatypes import Signature
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.errors import ChainError
@@ -87,3 +88,19 @@ def test_accounts_are_equal_when_their_addresses_are() -> None:
     assert Account.from_key(KEY) == Account.from_key(KEY)
     assert len({Account.from_key(KEY), Account.from_key(KEY)}) == 1
     assert Account.from_key(KEY) != Account.from_mnemonic(HARDHAT_MNEMONIC, 0)
+
+
+def test_a_signed_hash_recovers_to_the_account_with_a_low_s() -> None:
+    account, digest = Account.from_key(KEY), bytes(range(32))
+    signature = account.sign_hash(digest)
+    r, s, v = int.from_bytes(signature[:32]), int.from_bytes(signature[32:64]), signature[64]
+    assert (len(signature), v in (27, 28), s <= N // 2) == (65, True, True)
+    recovered = Signature(vrs=(v - 27, r, s)).recover_public_key_from_msg_hash(digest)
+    assert recovered.to_checksum_address() == account.address
+    assert account.sign_hash(digest) == signature
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_only_whole_hashes_are_signed(length: int) -> None:
+    with pytest.raises(ChainError, match=f"expected 32 bytes, got {length}"):
+        Account.from_key(KEY).sign_hash(bytes(length))

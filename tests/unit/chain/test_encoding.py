@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from chain.encoding import CONTRACTS, Interface, interface, snake_case
 from chain.errors import EncodingError
-from chain.values import Update
+from chain.values import ProvenContribution, Recorded, Update
 from twins.errors import FormatError
-from twins.types import TwinId, sha256_digest
+from twins.types import Address, TwinId, address_of_bytes, digest_bytes, sha256_digest
 
 pytestmark = pytest.mark.unit
 
@@ -57,21 +57,58 @@ def test_calldata_is_as_the_specification_shows(name: str, values: tuple[object,
 
 
 def test_the_selector_of_a_struct_spells_its_fields() -> None:
-    signature = "submitUpdate((bytes32,uint32,uint32,bytes32,bytes32,bytes32,uint64))"
+    signature = "submitUpdate((bytes32,uint32,uint32,uint32,bytes32,bytes32,bytes32,uint64))"
     assert LEDGER.functions["submitUpdate"].selector == keccak(text=signature)[:4]
 
 
 u32, digests = st.integers(0, 2**32 - 1), st.binary(max_size=8).map(sha256_digest)
-updates = st.builds(Update, st.just(TWIN), u32, u32, digests, digests, digests, st.integers(0, 2**64 - 1))
+u64 = st.integers(0, 2**64 - 1)
+updates = st.builds(Update, st.just(TWIN), u32, u32, u32, digests, digests, digests, u64)
+addresses = st.binary(min_size=20, max_size=20).map(address_of_bytes)
+signatures = st.binary(max_size=70)
+recordings = st.builds(Recorded, updates, addresses, digests)
+contributions = st.builds(ProvenContribution, addresses, digests, u64, signatures)
+proofs = st.lists(st.binary(min_size=32, max_size=32), max_size=4)
 
 
 @given(update=updates)
 def test_an_update_survives_encoding(update: Update) -> None:
     submit = LEDGER.functions["submitUpdate"]
     data = submit.encode(update)
-    assert len(data) == 4 + 7 * 32
+    assert len(data) == 4 + 8 * 32
     (fields,) = submit.inputs.decode(data[4:], "submitUpdate")
     assert Update(*fields) == update
+
+
+@given(batch=st.lists(updates, max_size=3))
+def test_an_array_of_structs_survives_encoding(batch: list[Update]) -> None:
+    submit = LEDGER.functions["submitUpdates"]
+    data = submit.encode(batch)
+    assert len(data) == 4 + (2 + 8 * len(batch)) * 32
+    (back,) = submit.inputs.decode(data[4:], "submitUpdates")
+    assert [Update(*fields) for fields in back] == batch
+
+
+@given(recorded=recordings, contribution=contributions, proof=proofs)
+def test_structs_in_structs_dynamic_bytes_and_proofs_survive_encoding(
+    recorded: Recorded, contribution: ProvenContribution, proof: list[bytes]
+) -> None:
+    prove = LEDGER.functions["proveForgery"]
+    (update, station, roster), fields, words = prove.inputs.decode(
+        prove.encode(recorded, contribution, proof)[4:], "proveForgery"
+    )
+    assert Recorded(Update(*update), station, roster) == recorded
+    assert ProvenContribution(*fields) == contribution
+    assert [digest_bytes(word) for word in words] == proof
+
+
+@given(signers=st.lists(st.tuples(addresses, signatures), max_size=4))
+def test_arrays_of_addresses_and_of_bytes_survive_encoding(signers: list[tuple[Address, bytes]]) -> None:
+    finalize = LEDGER.functions["finalizeSigned"]
+    who, what = [signer for signer, _ in signers], [signature for _, signature in signers]
+    data = finalize.encode(TWIN, 1, TWIN, who, what)
+    _, _, _, addresses_back, signatures_back = finalize.inputs.decode(data[4:], "finalizeSigned")
+    assert (addresses_back, signatures_back) == (tuple(who), tuple(what))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +150,7 @@ def test_addresses_come_back_with_their_checksum() -> None:
         ("minSubmitFor", "min_submit_for"),
         ("from", "from_"),
         ("a1B", "a1_b"),
+        ("stationA", "station_a"),
     ],
 )
 def test_names_are_spelled_as_python_does(solidity: str, python: str) -> None:

@@ -16,12 +16,13 @@ from chain.events import (
     Event,
     RoundFinal,
     TwinRegistered,
+    UpdateRejected,
     UpdateSubmitted,
     decode_events,
     event_abi,
     topic_filter,
 )
-from chain.values import RoundPolicy
+from chain.values import Reason, Recorded, RoundPolicy, Update
 from twins.types import Address, TwinId, digest_bytes, sha256_digest
 
 pytestmark = pytest.mark.unit
@@ -63,8 +64,8 @@ def test_an_update_is_read_from_its_log(number: int, examples: int, staleness: i
     digest = sha256_digest(seed)
     raw = digest_bytes(digest)
     data = encode(
-        ["uint32", "bytes32", "bytes32", "bytes32", "uint64", "uint32", "bool"],
-        [number - 1, raw, raw, raw, examples, staleness, late],
+        ["uint32", "uint32", "bytes32", "bytes32", "bytes32", "uint64", "uint32", "bool"],
+        [number, number - 1, raw, raw, raw, examples, staleness, late],
     )
     topics = [
         event_abi(UpdateSubmitted).topic,
@@ -80,6 +81,7 @@ def test_an_update_is_read_from_its_log(number: int, examples: int, staleness: i
             twin=TWIN,
             round=number,
             station=STATION,
+            trained_round=number,
             base_round=number - 1,
             base=digest,
             update=digest,
@@ -93,11 +95,53 @@ def test_an_update_is_read_from_its_log(number: int, examples: int, staleness: i
 
 def test_a_twins_policy_is_a_value() -> None:
     manifest = sha256_digest(b"manifest")
-    data = encode(["bytes32", "(uint24,uint24,uint8)"], [digest_bytes(manifest), (1, 2, 3)])
+    data = encode(["bytes32", "(uint24,uint24,uint8,uint8)"], [digest_bytes(manifest), (1, 2, 3, 4)])
     topics = [event_abi(TwinRegistered).topic, digest_bytes(TWIN), word(STATION, "address")]
     (event,) = decode_events([log(topics, data)], REGISTRY_EVENTS)
     assert isinstance(event, TwinRegistered)
-    assert event.policy == RoundPolicy(1, 2, 3)
+    assert event.policy == RoundPolicy(1, 2, 3, 4)
+
+
+def rejection(reason: int) -> Log:
+    topics = [event_abi(UpdateRejected).topic, digest_bytes(TWIN), word(1, "uint32"), word(STATION, "address")]
+    return log(topics, encode(["uint8", "bytes32", "bool"], [reason, bytes(32), True]))
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_rejections_reason_is_a_value_with_a_name(reason: Reason) -> None:
+    (event,) = decode_events([rejection(reason)], LEDGER_EVENTS)
+    assert isinstance(event, UpdateRejected)
+    assert event.reason is reason
+    assert str(reason) == reason.name.lower().replace("_", " ")
+
+
+def test_a_reason_that_this_version_doesnt_know_is_refused() -> None:
+    with pytest.raises(EncodingError, match=r"UpdateRejected.*4"):
+        decode_events([rejection(4)], LEDGER_EVENTS)
+
+
+def test_what_proofs_begin_with_is_read_from_the_updates_event() -> None:
+    event = UpdateSubmitted(
+        block=5,
+        log_index=2,
+        transaction=HASH,
+        twin=TWIN,
+        round=7,
+        station=STATION,
+        trained_round=6,
+        base_round=5,
+        base=sha256_digest(b"base"),
+        update=sha256_digest(b"update"),
+        contributions=sha256_digest(b"contributions"),
+        examples=9,
+        staleness=1,
+        late=False,
+    )
+    assert Recorded.of(event, sha256_digest(b"roster")) == Recorded(
+        Update(TWIN, 7, 6, 5, sha256_digest(b"base"), sha256_digest(b"update"), sha256_digest(b"contributions"), 9),
+        STATION,
+        sha256_digest(b"roster"),
+    )
 
 
 def test_other_events_and_anonymous_ones_are_left_out() -> None:
