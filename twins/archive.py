@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from twins import canonical
 from twins.content import cid_of_digest
+from twins.encryption import Keyring, encryption_context
 from twins.errors import FormatError, ManifestError
-from twins.manifest import ArtifactRef, Manifest
+from twins.manifest import ArtifactRef, Manifest, StationUpdateManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
 from twins.types import Address, Digest, parse_address, sha256_digest
-from twins.updates import device_order
+from twins.updates import ContributionIndex, DeviceUpdate, Entry, decode_payloads, device_order
 
 _M = TypeVar("_M", bound=Manifest)
 
@@ -75,6 +77,41 @@ class Archive:
         if _ascending(devices) != devices:
             raise ManifestError(f"roster {ref.cid}: expected addresses strictly ascending")
         return devices
+
+    def index(self, ref: ArtifactRef) -> ContributionIndex:
+        """Fetch what a station tells of its devices.
+
+        Raises:
+            ArtifactError, ManifestError: as `artifact`.
+            BundleError: its bytes are no index.
+        """
+        return ContributionIndex.from_bytes(self.artifact(ref))
+
+    def payloads(
+        self, update: Digest, manifest: StationUpdateManifest, entries: Sequence[Entry], keyring: Keyring
+    ) -> tuple[tuple[DeviceUpdate, ...], bytes]:
+        """Fetch a station's device updates, and open them if they are sealed.
+
+        Args:
+            update: digest of the manifest.
+            manifest: the station's.
+            entries: of its index; every update is held against its own.
+            keyring: the keys at hand.
+
+        Returns:
+            The updates in the order of the entries, and the seed of the rule's noise (empty without any).
+
+        Raises:
+            ArtifactError, ManifestError: as `artifact`.
+            NoGrantError: sealed, and no key at hand may read them.
+            SealError: a key at hand may, and they don't open.
+            BundleError: not the updates that the entries name.
+        """
+        data = self.artifact(manifest.payloads)
+        if manifest.encryption is not None:
+            context = encryption_context(manifest.twin, manifest.trained_round, manifest.station)
+            data = keyring.open(update, manifest.encryption, context, data)
+        return decode_payloads(data, entries)
 
     def put(self, data: bytes) -> ArtifactRef:
         """Store bytes and return the reference to them."""

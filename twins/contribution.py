@@ -1,6 +1,6 @@
-"""What a device signs about its update, and the leaf that stands for it on the chain.
+"""What devices and stations sign, and the leaf that stands for a device's update on the chain.
 
-The signature is EIP-712 typed data under the ledger's domain, so it is worth nothing on another chain, in another
+Every signature is EIP-712 typed data under the ledger's domain, so it is worth nothing on another chain, in another
 contract, for another twin, round, station or base model: each field stops one replay.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import ClassVar
 
 from eth_abi.abi import encode as abi_encode
 from eth_keys.datatypes import PrivateKey, Signature
@@ -22,9 +23,6 @@ DOMAIN_NAME = "Twinledger"
 DOMAIN_VERSION = "1"
 
 _DOMAIN_TYPE = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-_CONTRIBUTION_TYPE = keccak(
-    text="Contribution(bytes32 twin,uint64 round,address station,bytes32 base,bytes32 digest,uint64 examples)"
-)
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # SEC 2 §2.4.1: n / 2
 
 LEAF_TYPES = ("address", "bytes32", "uint64", "bytes32")
@@ -60,41 +58,20 @@ class SigningDomain:
         )
 
 
-@dataclass(frozen=True)
-class Contribution:
-    """One device's statement about its update.
+class Statement:
+    """What somebody signs under a ledger's domain: EIP-712 typed data whose fields are all of fixed size."""
 
-    Attributes:
-        twin: whose model was trained.
-        round: for which round.
-        station: the station it was sent to.
-        base: manifest digest of the model that was trained on.
-        digest: SHA-256 of the update's bytes.
-        examples: training examples behind it.
-    """
+    TYPE: ClassVar[bytes]
+    """32 bytes, the type's hash (EIP-712 §"Definition of hashStruct")."""
 
-    twin: TwinId
-    round: int
-    station: Address
-    base: Digest
-    digest: Digest
-    examples: int
+    def _fields(self) -> tuple[tuple[str, object], ...]:
+        """Return the fields as pairs of ABI type and value, in the order of the type."""
+        raise NotImplementedError
 
     def signing_hash(self, domain: SigningDomain) -> bytes:
         """Return the 32 bytes that are signed (EIP-712 ``encode``)."""
-        struct = abi_encode(
-            ("bytes32", "bytes32", "uint64", "address", "bytes32", "bytes32", "uint64"),
-            (
-                _CONTRIBUTION_TYPE,
-                digest_bytes(self.twin),
-                self.round,
-                self.station,
-                digest_bytes(self.base),
-                digest_bytes(self.digest),
-                self.examples,
-            ),
-        )
-        return bytes(keccak(b"\x19\x01" + domain.separator + keccak(struct)))
+        types, values = zip(("bytes32", self.TYPE), *self._fields(), strict=True)
+        return bytes(keccak(b"\x19\x01" + domain.separator + keccak(abi_encode(types, values))))
 
     def sign(self, domain: SigningDomain, private_key: bytes) -> bytes:
         """Sign; deterministic (RFC 6979), low s.
@@ -125,6 +102,90 @@ class Contribution:
         except (BadSignature, ValidationError) as error:
             raise SignatureError(f"no key made this signature: {error}") from error
         return address_of_bytes(public.to_canonical_address())
+
+
+@dataclass(frozen=True)
+class Contribution(Statement):
+    """One device's statement about its update.
+
+    Attributes:
+        twin: whose model was trained.
+        round: for which round.
+        station: the station it was sent to.
+        base: manifest digest of the model that was trained on.
+        digest: SHA-256 of the update's bytes.
+        examples: training examples behind it.
+    """
+
+    TYPE = keccak(
+        text="Contribution(bytes32 twin,uint64 round,address station,bytes32 base,bytes32 digest,uint64 examples)"
+    )
+    twin: TwinId
+    round: int
+    station: Address
+    base: Digest
+    digest: Digest
+    examples: int
+
+    def _fields(self) -> tuple[tuple[str, object], ...]:
+        return (
+            ("bytes32", digest_bytes(self.twin)),
+            ("uint64", self.round),
+            ("address", self.station),
+            ("bytes32", digest_bytes(self.base)),
+            ("bytes32", digest_bytes(self.digest)),
+            ("uint64", self.examples),
+        )
+
+
+@dataclass(frozen=True)
+class Receipt(Statement):
+    """A station's statement that it has accepted a contribution: the device's proof, should it be left out.
+
+    Attributes:
+        twin: whose model was trained.
+        round: for which round the device trained.
+        leaf: hash of the contribution's leaf.
+    """
+
+    TYPE = keccak(text="Receipt(bytes32 twin,uint64 round,bytes32 leaf)")
+    twin: TwinId
+    round: int
+    leaf: Digest
+
+    def _fields(self) -> tuple[tuple[str, object], ...]:
+        return (
+            ("bytes32", digest_bytes(self.twin)),
+            ("uint64", self.round),
+            ("bytes32", digest_bytes(self.leaf)),
+        )
+
+
+@dataclass(frozen=True)
+class Attestation(Statement):
+    """A station's signed vote, for `RoundLedger.finalizeSigned`.
+
+    Attributes:
+        twin: whose model it is.
+        round: which it is the result of.
+        model: manifest digest of the model.
+        excluded: bit set of the stations whose updates are excluded from it: a signature is worth nothing for another
+            set of updates.
+    """
+
+    TYPE = keccak(text="Attestation(bytes32 twin,uint32 round,bytes32 model,uint64 excluded)")
+    twin: TwinId
+    round: int
+    model: Digest
+    excluded: int
+
+    def _fields(self) -> tuple[tuple[str, object], ...]:
+        return (
+            ("bytes32", digest_bytes(self.twin)),
+            ("uint32", self.round),
+            ("bytes32", digest_bytes(self.model)),
+            ("uint64", self.excluded),
+        )
 
 
 def contribution_leaf(device: Address, digest: Digest, examples: int, signature: bytes) -> tuple[object, ...]:

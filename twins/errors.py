@@ -16,6 +16,8 @@
     ├── SchemaError              a model of another shape
     ├── NonFiniteError           NaN or infinity in a model
     ├── SignatureError
+    ├── NoGrantError             sealed bytes that no key at hand may read
+    ├── SealError                sealed bytes that don't open: altered, or another key, or other bytes than promised
     ├── MerkleError
     └── AggregationError
 """
@@ -121,7 +123,7 @@ class ManifestError(FormatError):
 
 
 class BundleError(FormatError):
-    """Bytes that are no bundle of device updates."""
+    """Bytes that are no index of contributions, or no device updates as their index says."""
 
 
 class SchemaError(TwinsError):
@@ -145,6 +147,14 @@ class NonFiniteError(TwinsError):
 
 class SignatureError(TwinsError):
     """A signature that is malformed, malleable or somebody else's."""
+
+
+class NoGrantError(TwinsError):
+    """Sealed bytes that no key at hand may read: nothing is wrong with them as far as anybody here can tell."""
+
+
+class SealError(TwinsError):
+    """Sealed bytes that a key at hand should open, and that don't open."""
 
 
 class MerkleError(TwinsError):

@@ -6,6 +6,7 @@ manifests. A manifest carries only what every honest party derives alike: no clo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar
@@ -14,6 +15,7 @@ from twins import canonical
 from twins.aggregation import Rule
 from twins.canonical import Json
 from twins.content import CHUNK, cid_of, parse_cid
+from twins.encryption import Encryption, Grant, parse_reader_id
 from twins.errors import FormatError, ManifestError
 from twins.types import (
     Address,
@@ -27,8 +29,8 @@ from twins.types import (
 
 _T = TypeVar("_T")
 
-SCHEMA = 1
-"""Version of all manifest kinds below."""
+SCHEMA = 2
+"""Version of all manifest kinds below. Version 1 had no policy, no rejections and nothing sealed."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,21 @@ class Manifest:
 
 
 @dataclass(frozen=True)
+class TwinPolicy:
+    """What a twin asks of every update; stations and auditors hold updates against it.
+
+    Attributes:
+        max_update_norm: how far training may move a model (`twins.updates.update_norm`); None for no bound.
+        max_staleness: rounds that the model which was trained on may be behind the head; 0 for fresh updates only.
+        sealed: whether stations encrypt their devices' updates.
+    """
+
+    max_update_norm: float | None
+    max_staleness: int
+    sealed: bool
+
+
+@dataclass(frozen=True)
 class TwinManifest(Manifest):
     """What a twin is: registered with the twin, the same for all its rounds.
 
@@ -100,6 +117,7 @@ class TwinManifest(Manifest):
         name: the twin's name; its id on the chain is derived from it.
         model_schema: tensor name to shape.
         merge_rule: how stations' models become the twin's (tier 2).
+        policy: what the twin asks of every update.
         task: what is learnt and how: data set, split, strategy and its arguments, training configuration. Whoever
             continues the twin continues this.
     """
@@ -108,6 +126,7 @@ class TwinManifest(Manifest):
     name: str
     model_schema: Mapping[str, Json]
     merge_rule: Rule
+    policy: TwinPolicy
     task: Mapping[str, Json]
 
 
@@ -116,13 +135,18 @@ class StationUpdateManifest(Manifest):
     """A station's update of one round: what stands behind `RoundLedger.submitUpdate`.
 
     Attributes:
+        round: in which the update counts.
+        trained_round: for which the devices trained and signed: earlier than ``round`` when it came late.
         base_round: the round whose model the devices trained on; ``base`` is its manifest.
         rule: how the devices' updates were aggregated (tier 1).
         model: the tier-1 aggregate.
-        bundle: the devices' updates (`twins.updates.encode_bundle`).
+        index: who contributed, and who didn't and why (`twins.updates.ContributionIndex`).
+        payloads: the devices' updates (`twins.updates.encode_payloads`), sealed if ``encryption`` says so.
+        encryption: how; None when they lie open.
         roster: canonical JSON list of the station's devices, ascending; its Merkle root is in the registry.
         contributions: Merkle root over the devices' contributions.
         devices: how many contributed.
+        rejected: how many of the roster didn't.
         examples: sum of their training examples.
         metrics: what the station measured.
         engine: what computed it.
@@ -131,15 +155,19 @@ class StationUpdateManifest(Manifest):
     KIND = "station-update"
     twin: TwinId
     round: int
+    trained_round: int
     station: Address
     base_round: int
     base: Digest
     rule: Rule
     model: ArtifactRef
-    bundle: ArtifactRef
+    index: ArtifactRef
+    payloads: ArtifactRef
+    encryption: Encryption | None
     roster: ArtifactRef
     contributions: Digest
     devices: int
+    rejected: int
     examples: int
     metrics: Mapping[str, Json]
     engine: Mapping[str, Json]
@@ -186,8 +214,14 @@ _PARSERS: dict[str, Any] = {
     "Cid": lambda v: _cid(v),
     "str": lambda v: _typed(v, str),
     "int": lambda v: _natural(v),
+    "bool": lambda v: _typed(v, bool),
+    "float | None": lambda v: None if v is None else _positive(v),
     "Mapping[str, Json]": lambda v: _typed(v, dict),
     "Rule": lambda v: _build(Rule, v, "rule"),
+    "TwinPolicy": lambda v: _build(TwinPolicy, v, "policy"),
+    "ReaderId": parse_reader_id,
+    "Encryption | None": lambda v: None if v is None else _build(Encryption, v, "encryption"),
+    "tuple[Grant, ...]": lambda v: tuple(_build(Grant, item, "grant") for item in _typed(v, list)),
     "ArtifactRef": lambda v: _build(ArtifactRef, v, "artifact"),
     "tuple[UpdateRef, ...]": lambda v: tuple(_build(UpdateRef, item, "update") for item in _typed(v, list)),
 }
@@ -224,3 +258,10 @@ def _natural(value: Json) -> int:
     if type(value) is not int or value < 0:
         raise ManifestError(f"expected a whole number from 0, got {value!r}")
     return value
+
+
+def _positive(value: Json) -> float:
+    # Canonical JSON writes 5.0 as 5.
+    if type(value) not in (int, float) or not math.isfinite(value) or value <= 0:
+        raise ManifestError(f"expected a number above 0, got {value!r}")
+    return float(value)

@@ -1,0 +1,82 @@
+"""One device's update: the weights and metrics that it signed."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from twins import canonical
+from twins.entries import Entry
+from twins.errors import BundleError, FormatError
+from twins.model import TwinModel
+from twins.types import Address, Digest, sha256_digest
+
+
+@dataclass(frozen=True)
+class DeviceUpdate:
+    """One device's update, as it was signed.
+
+    Attributes:
+        device: the device's account.
+        examples: training examples behind it.
+        payload: safetensors of the trained weights, with the training metrics as their note.
+        signature: 65 bytes over the `Contribution` that names this payload's digest.
+    """
+
+    device: Address
+    examples: int
+    payload: bytes
+    signature: bytes
+
+    @staticmethod
+    def encode_payload(model: TwinModel, metrics: Mapping[str, float]) -> bytes:
+        """Serialise weights and metrics, so that the device's signature covers both.
+
+        Raises:
+            FormatError: a metric that is not finite.
+        """
+        return model.to_bytes(note=canonical.encode(metrics).decode())
+
+    @cached_property
+    def digest(self) -> Digest:
+        """SHA-256 of the payload."""
+        return sha256_digest(self.payload)
+
+    @property
+    def entry(self) -> Entry:
+        """What everybody may know of it."""
+        return Entry(self.device, self.digest, self.examples, self.signature, len(self.payload))
+
+    def model(self) -> TwinModel:
+        """Read the weights.
+
+        Raises:
+            ModelFormatError: the payload is no model.
+        """
+        return TwinModel.from_bytes(self.payload)
+
+    def metrics(self) -> dict[str, float]:
+        """Read the metrics that the device reported.
+
+        Raises:
+            BundleError: the payload carries none.
+        """
+        try:
+            (length,) = struct.unpack_from("<Q", self.payload)
+            note = canonical.decode_any(self.payload[8 : 8 + length])["__metadata__"]["note"]
+            metrics = canonical.decode(note.encode())
+            if not all(type(value) in (int, float) for value in metrics.values()):
+                raise TypeError(f"expected numbers, got {metrics}")  # float("nan") would read a text as NaN
+            # Canonical JSON writes 1.0 as 1: read all as float again.
+            return {name: float(value) for name, value in metrics.items()}
+        except (
+            FormatError,
+            struct.error,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+        ) as error:
+            raise BundleError(f"update of device {self.device}: no metrics in its payload: {error}") from error
