@@ -66,7 +66,7 @@ class Grant:
             FormatError: not 40 bytes in lower-case hex.
         """
         parse_reader_id(self.reader)
-        if not isinstance(self.wrapped, str) or not re.fullmatch(r"0x[0-9a-f]{80}", self.wrapped):
+        if not re.fullmatch(r"0x[0-9a-f]{80}", str(self.wrapped)):
             raise FormatError(f"grant: expected 0x and 80 lower-case hex digits, got {self.wrapped!r}")
 
 
@@ -247,8 +247,8 @@ class Keyring:
         if failure is not None:
             raise failure
         raise NoGrantError(
-            f"device updates behind {update} are sealed by {encryption.sender}: expected a grant for a key at hand, got "
-            f"{len(encryption.grants)} for others; ask the station for one"
+            f"device updates behind {update} are sealed by {encryption.sender}: expected a grant for a key at hand, "
+            f"got {len(encryption.grants)} for others; ask the station for one"
         )
 
     def _ways(self, update: Digest, encryption: Encryption) -> Iterator[tuple[ReaderKey, Grant | None]]:
@@ -265,8 +265,8 @@ def _unseal(ciphertext: bytes, encryption: Encryption, context: bytes, key: byte
         plaintext = AESGCM(key).decrypt(_NONCE, ciphertext, context)
     except (InvalidTag, ValueError, OverflowError) as error:
         raise SealError(
-            f"sealed bytes of {encryption.sender}: expected what was sealed for this place, got {len(ciphertext)} bytes "
-            "that don't open"
+            f"sealed bytes of {encryption.sender}: expected what was sealed for this place, got {len(ciphertext)} "
+            "bytes that don't open"
         ) from error
     # GCM doesn't commit to its key: one ciphertext could open to two texts for two readers.
     if (actual := sha256_digest(plaintext)) != encryption.plaintext:
