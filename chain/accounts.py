@@ -12,9 +12,11 @@ from typing import Any
 
 from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
+from eth_typing import Hash32
 from eth_utils.exceptions import ValidationError
 
 from chain.errors import ChainError
+from twins.encryption import StationSecret
 from twins.types import Address, parse_address
 
 HARDHAT_MNEMONIC = "test test test test test test test test test test test junk"
@@ -100,6 +102,11 @@ class Account:
         signed = self._signer.sign_transaction(dict(transaction))
         return bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex()
 
+    @property
+    def station_secret(self) -> StationSecret:
+        """What a station with this account seals its devices' updates with."""
+        return StationSecret.from_key(bytes(self._signer.key))
+
     def sign_hash(self, digest: bytes) -> bytes:
         """Sign a 32-byte hash of typed data (EIP-712) with a deterministic nonce (RFC 6979), low s.
 
@@ -113,7 +120,7 @@ class Account:
         """
         if len(digest) != 32:
             raise ChainError(f"hash to sign: expected 32 bytes, got {len(digest)}")
-        return bytes(self._signer.unsafe_sign_hash(digest).signature)
+        return bytes(self._signer.unsafe_sign_hash(Hash32(digest)).signature)
 
     def __eq__(self, other: object) -> bool:
         """Equal when the address is."""

@@ -82,7 +82,7 @@ class Gatherer:
             findings.extend(check_update_manifest(recorded, manifest))
             try:
                 model = self.archive.model(manifest.model)
-                findings.extend(check_model(model, self.schema or model.schema(), f"{where}, model"))
+                findings.extend(check_model(model, model.schema() if self.schema is None else self.schema, f"{where}, model"))
             except TwinsError as error:
                 findings.append(unreadable(f"{where}, model", error))
             try:
@@ -99,7 +99,8 @@ class Gatherer:
             except TwinsError as error:
                 findings.append(unreadable(f"{where}, device updates", error))
         if updates is not None:
-            findings.extend(_check_device_models(updates, self.schema or (model and model.schema()), where))
+            schema = self.schema if self.schema is not None or model is None else model.schema()
+            findings.extend(_check_device_models(updates, schema, where))
         return Evidence(recorded, manifest, model, index, updates, noise, tuple(findings), unchecked)
 
 
@@ -141,6 +142,6 @@ def _check_device_models(updates: tuple[DeviceUpdate, ...], schema: Schema | Non
         place = f"{where}, device {update.device}"
         try:
             model = update.model()
-            yield from check_model(model, schema or model.schema(), place)
+            yield from check_model(model, model.schema() if schema is None else schema, place)
         except TwinsError as error:
             yield unreadable(place, error)
