@@ -82,7 +82,9 @@ class Gatherer:
             findings.extend(check_update_manifest(recorded, manifest))
             try:
                 model = self.archive.model(manifest.model)
-                findings.extend(check_model(model, model.schema() if self.schema is None else self.schema, f"{where}, model"))
+                findings.extend(
+                    check_model(model, model.schema() if self.schema is None else self.schema, f"{where}, model")
+                )
             except TwinsError as error:
                 findings.append(unreadable(f"{where}, model", error))
             try:
