@@ -14,10 +14,14 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.accuracies import Measured
 from scripts.cli import command, out, run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = DOCS / "benchmarks.md"
+
+PLOTTED = ("one-station", "seven-stations")
+"""Federations whose accuracies are also drawn."""
 
 Figures = Mapping[str, Any]
 
@@ -93,7 +97,57 @@ the number of blocks that one of them undid. A vote waits for 3 blocks ([why](ad
 """
 
 
-SECTIONS: Mapping[str, Callable[[Any], str]] = {"network": network, "reorgs": reorgs, "soak": soak}
+def stations(figures: Figures) -> str:
+    """3, 7 and 21 stations, each its own process."""
+    columns = {
+        "s per round": lambda f: f"{f['round, median s']:.1f}",
+        "gas, first round": lambda f: f"{f['gas, first']:,}",
+        "gas, steady round": lambda f: f"{f['gas, steady']:,.0f}",
+        "rounds": lambda f: str(f["rounds"]),
+        "stations that agreed, least": lambda f: str(f["agreeing, least"]),
+        "dissenting votes": lambda f: str(f["dissenting votes"]),
+        "audit": lambda f: f"{f['verdict']}, {f['audit, seconds']:.0f} s",
+    }
+    rows = [[name, *(show(measured) for show in columns.values())] for name, measured in figures["runs"].items()]
+    return f"""## Stations
+
+`benchmarks/stations.py`, on {figures["cores"]} cores that all processes share: each station is a process with one
+device, and so are the chain's and the store's nodes. Seconds are medians between one final model and the next; gas is
+the sum of a round's receipts, steady from the tenth round on. A station agrees with a model that it voted for, or that
+it computed itself before it trained on it.
+
+{table(["profile, stations", *columns], rows)}
+"""
+
+
+def robustness(figures: Figures) -> str:
+    """Accuracy under lies, for each rule."""
+    settings = figures["settings"]
+    parts = []
+    for key, federation in figures["federations"].items():
+        measured = Measured(figures, key)
+        rules = "".join(f"- {name}: {described}\n" for name, described in federation["rules"].items())
+        plotted = f"![{measured.title}](benchmarks/robustness-{key}.svg)\n\n" if key in PLOTTED else ""
+        parts.append(f"### {measured.title}\n\n{plotted}{table(*measured.grid())}\n\n{rules}")
+    stuck = sum(any(found is not None for found in one["stuck"]) for one in figures["runs"])
+    return f"""## Lying devices and stations
+
+`benchmarks/robustness.py`: the watch data, {settings["rounds"]} rounds, local epochs: {settings["epochs"]}. Accuracy on
+the honest devices' test data as mean of the last {settings["last"]} rounds; mean (worst–best) of {settings["seeds"]}
+seeds. Who guesses is right in {figures["guessing"]:.0%}. Liars rotate all their labels by one, or multiply their
+update before they sign it; who lies is drawn per seed. In {stuck} of the {len(figures["runs"])} situations a model was
+not finite: there the head stayed what it was.
+
+{chr(10).join(parts)}"""
+
+
+SECTIONS: Mapping[str, Callable[[Any], str]] = {
+    "stations": stations,
+    "robustness": robustness,
+    "network": network,
+    "reorgs": reorgs,
+    "soak": soak,
+}
 
 
 def page() -> str:
