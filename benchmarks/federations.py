@@ -22,7 +22,7 @@ from fl.errors import EngineError, FlError
 from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
 from fl.strategies import StrategySpec
 from fl.training import initial_model
-from twins.aggregation import WEIGHTED_MEAN, Merge, Rule, function_of
+from twins.aggregation import WEIGHTED_MEAN, Merge, Rule, function_of, rule_of
 from twins.contribution import SigningDomain, address_of_key
 from twins.errors import NonFiniteError
 from twins.model import TwinModel
@@ -162,7 +162,13 @@ SEVEN_STATIONS = Federation(
     liars="stations",
     counts=(1, 2),
     attacks=(REVERSED, BLOWN),
-    defences=(MEAN,),
+    defences=(
+        MEAN,
+        Defence("median", merge=rule_of("median", {})),
+        Defence("trimmed mean", merge=rule_of("trimmed-mean", {"trim": 0.3})),  # two of seven at each end
+        Defence("Krum", merge=rule_of("krum", {"malicious": 2})),
+        Defence("Multi-Krum", merge=rule_of("multi-krum", {"malicious": 2, "select": 5})),
+    ),
 )
 
 FEDERATIONS: Mapping[str, Federation] = {f.key: f for f in (ONE_STATION, THREE_STATIONS, SEVEN_STATIONS)}
