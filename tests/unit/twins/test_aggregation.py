@@ -1,8 +1,11 @@
-"""The weighted mean: arrays small enough for the head, then the laws of federated averaging."""
+"""The weighted mean: arrays small enough for the head, then the laws of federated averaging; rules by their names."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from twins.aggregation import WEIGHTED_MEAN, Rule, function_of, weighted_mean
+from twins import canonical
+from twins.aggregation import WEIGHTED_MEAN, Rule, function_of, rule_of, weighted_mean
 from twins.errors import AggregationError, SchemaError
 from twins.model import TwinModel
 
@@ -164,21 +168,107 @@ def test_a_model_of_another_shape_is_refused_and_never_broadcast(other: TwinMode
             weighted_mean(models)
 
 
+# Rules by name, version and parameters.
+
+NAMED: dict[str, dict[str, Any]] = {
+    "weighted-mean": {},
+    "median": {},
+    "trimmed-mean": {"trim": 0.2},
+    "krum": {"malicious": 1},
+    "multi-krum": {"malicious": 1, "select": 2},
+}
+
+
 def test_the_recorded_rule_names_its_function() -> None:
     assert function_of(Rule("twinledger/weighted-mean", "1", {})) is weighted_mean
     assert function_of(WEIGHTED_MEAN) is weighted_mean
+
+
+@pytest.mark.parametrize(("name", "parameters"), NAMED.items(), ids=NAMED.keys())
+def test_every_rule_has_a_short_name_and_is_recorded_under_its_full_one(name: str, parameters: dict[str, Any]) -> None:
+    rule = rule_of(name, parameters)
+    assert rule == Rule(f"twinledger/{name}", "1", parameters)
+    models = [(model(value), 1) for value in range(7)]
+    assert function_of(rule)(models).schema() == {"w": [1]}
+
+
+def test_a_rule_does_not_change_with_the_mapping_that_it_was_made_of() -> None:
+    given = {"malicious": 1}
+    rule = rule_of("krum", given)
+    given["malicious"] = 2
+    assert rule.parameters == {"malicious": 1}
+
+
+@pytest.mark.parametrize(("name", "parameters"), NAMED.items(), ids=NAMED.keys())
+def test_a_rule_read_back_from_a_manifest_gives_the_same_bits(name: str, parameters: dict[str, Any]) -> None:
+    recorded = canonical.decode(canonical.encode(asdict(rule_of(name, parameters))))
+    models = [(model(value, value**2 / 7), value + 1) for value in range(7)]
+    assert function_of(Rule(**recorded))(models) == function_of(rule_of(name, parameters))(models)
+
+
+def test_nothing_trimmed_is_one_rule_whether_it_was_written_0_or_0_0() -> None:
+    for zero in (0, 0.0):
+        assert values(function_of(rule_of("trimmed-mean", {"trim": zero}))([(model(1), 1), (model(3), 1)])) == [2]
+    assert rule_of("trimmed-mean", {"trim": 0}) == rule_of("trimmed-mean", {"trim": 0.0})
+
+
+@pytest.mark.parametrize("name", ["", "mean", "Median", "twinledger/median", "flwr/Krum", "median@1"])
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
+    known = "expected one of weighted-mean, median, trimmed-mean, krum, multi-krum"
+    with pytest.raises(AggregationError, match=known):
+        rule_of(name, {})
 
 
 @pytest.mark.parametrize(
     "rule",
     [
         Rule("twinledger/weighted-mean", "2"),
-        Rule("twinledger/median", "1"),
-        Rule("twinledger/weighted-mean", "1", {"trim": 0.1}),
+        Rule("twinledger/krum", "0", {"malicious": 1}),
+        Rule("median", "1"),
+        Rule("flwr/Krum", "1", {"malicious": 1}),
         Rule("", ""),
     ],
     ids=str,
 )
 def test_a_rule_that_cannot_be_computed_is_refused_by_name(rule: Rule) -> None:
-    with pytest.raises(AggregationError, match="expected one of twinledger/weighted-mean@1"):
+    with pytest.raises(
+        AggregationError, match=f"cannot compute rule {rule}: expected one of twinledger/weighted-mean@1"
+    ):
         function_of(rule)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "expected"),
+    [
+        ("weighted-mean", {"trim": 0.1}, r"\(none\), got trim"),
+        ("median", {"malicious": 1}, r"\(none\), got malicious"),
+        ("trimmed-mean", {}, r"trim, got \(none\)"),
+        ("trimmed-mean", {"beta": 0.1}, "trim, got beta"),
+        ("krum", {}, r"malicious, got \(none\)"),
+        ("krum", {"malicious": 1, "select": 2}, "malicious, got malicious, select"),
+        ("multi-krum", {"malicious": 1}, "malicious, select, got malicious"),
+    ],
+)
+def test_parameters_missing_or_unknown_are_refused(name: str, parameters: dict[str, Any], expected: str) -> None:
+    with pytest.raises(AggregationError, match=f"rule twinledger/{name}@1: expected the parameters {expected}; give"):
+        rule_of(name, parameters)
+
+
+WRONG: list[Any] = [True, False, None, "0.2", "1", [1], {}, -1, -0.1, math.nan, math.inf, -math.inf]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "wrong", "expected"),
+    [
+        *(("trimmed-mean", "trim", value, "a number from 0 to below 0.5") for value in [*WRONG, 0.5, 1, 20]),
+        *(("krum", "malicious", value, "a whole number from 0") for value in [*WRONG, 1.0, 0.5]),
+        *(("multi-krum", "malicious", value, "a whole number from 0") for value in [*WRONG, 1.0]),
+        *(("multi-krum", "select", value, "a whole number from 1") for value in [*WRONG, 0, 2.0]),
+    ],
+)
+def test_a_parameter_of_another_type_or_out_of_range_is_refused(
+    name: str, parameter: str, wrong: Any, expected: str
+) -> None:
+    with pytest.raises(AggregationError) as refused:
+        rule_of(name, NAMED[name] | {parameter: wrong})
+    assert str(refused.value) == f"rule twinledger/{name}@1: parameter {parameter}: expected {expected}, got {wrong!r}"
