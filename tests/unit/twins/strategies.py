@@ -10,18 +10,29 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from twins.aggregation import Rule
 from twins.content import cid_of_digest
-from twins.contribution import Contribution
+from twins.contribution import Attestation, Contribution, Receipt, Statement
+from twins.encryption import ALGORITHM, Encryption, Grant, parse_reader_id
 from twins.manifest import (
     ArtifactRef,
     Manifest,
     StationUpdateManifest,
     TwinManifest,
     TwinModelManifest,
+    TwinPolicy,
     UpdateRef,
 )
 from twins.model import TwinModel
 from twins.types import TwinId, address_of_bytes, digest_of_bytes
-from twins.updates import DeviceUpdate, device_order
+from twins.updates import (
+    NOISE,
+    ContributionIndex,
+    DeviceUpdate,
+    Entry,
+    Rejection,
+    RejectionReason,
+    device_order,
+    one_line,
+)
 
 MAX_SAFE = 2**53 - 1
 
@@ -68,6 +79,15 @@ contributions = st.builds(
     examples=uint64s,
 )
 
+statements: dict[type[Statement], st.SearchStrategy[Any]] = {
+    Contribution: contributions,
+    Receipt: st.builds(Receipt, twin=twin_ids, round=uint64s, leaf=digests),
+    Attestation: st.builds(
+        Attestation, twin=twin_ids, round=st.integers(0, 2**32 - 1), model=digests, excluded=uint64s
+    ),
+}
+"""Strategy of every kind of statement that is signed."""
+
 device_updates = st.builds(
     DeviceUpdate,
     device=addresses,
@@ -75,14 +95,63 @@ device_updates = st.builds(
     payload=st.binary(max_size=40),
     signature=st.binary(max_size=65),
 )
+noises = st.just(b"") | st.binary(min_size=NOISE, max_size=NOISE)
 
 
-def bundles(min_size: int = 0) -> st.SearchStrategy[tuple[DeviceUpdate, ...]]:
-    """Device updates as `encode_bundle` takes them."""
-    return st.lists(device_updates, min_size=min_size, max_size=4, unique_by=lambda u: u.device).map(
-        lambda updates: tuple(sorted(updates, key=lambda u: device_order(u.device)))
+def ascending(of: st.SearchStrategy[Any], min_size: int = 0, max_size: int = 4) -> st.SearchStrategy[Any]:
+    """Values that have a device, each device once, in the order that the record keeps them in."""
+    return st.lists(of, min_size=min_size, max_size=max_size, unique_by=lambda value: value.device).map(
+        lambda values: tuple(sorted(values, key=lambda value: device_order(value.device)))
     )
 
+
+def updates(min_size: int = 0) -> st.SearchStrategy[tuple[DeviceUpdate, ...]]:
+    """Device updates as `encode_payloads` takes them."""
+    return ascending(device_updates, min_size)
+
+
+entries = st.builds(
+    Entry,
+    device=addresses,
+    digest=digests,
+    examples=st.integers(1, MAX_SAFE),
+    signature=st.binary(max_size=65),
+    size=naturals,
+)
+rejections = st.builds(
+    Rejection,
+    device=addresses,
+    reason=st.sampled_from(RejectionReason),
+    detail=st.text(max_size=30).map(one_line),
+)
+
+
+@st.composite
+def indexes(draw: st.DrawFn, min_entries: int = 0) -> ContributionIndex:
+    """Indexes of contributions as a station makes them."""
+    used = draw(ascending(entries, min_entries))
+    devices = {entry.device for entry in used}
+    rejected = draw(ascending(rejections.filter(lambda rejection: rejection.device not in devices)))
+    return ContributionIndex(used, rejected)
+
+
+reader_ids = st.binary(min_size=32, max_size=32).map(lambda raw: parse_reader_id("0x" + raw.hex()))
+grants = st.builds(
+    Grant, reader=reader_ids, wrapped=st.binary(min_size=40, max_size=40).map(lambda raw: "0x" + raw.hex())
+)
+encryptions = st.builds(
+    Encryption,
+    algorithm=st.just(ALGORITHM),
+    sender=reader_ids,
+    plaintext=digests,
+    grants=st.lists(grants, max_size=3).map(tuple),
+)
+policies = st.builds(
+    TwinPolicy,
+    max_update_norm=st.none() | st.floats(0, exclude_min=True, allow_infinity=False),
+    max_staleness=naturals,
+    sealed=st.booleans(),
+)
 
 rules = st.builds(Rule, name=st.text(max_size=10), version=st.text(max_size=5), parameters=json_objects)
 artifact_refs = st.builds(ArtifactRef, cid=digests.map(cid_of_digest), size=naturals, sha256=digests)
@@ -94,21 +163,26 @@ manifests: dict[type[Manifest], st.SearchStrategy[Any]] = {
         name=st.text(max_size=20),
         model_schema=json_objects,
         merge_rule=rules,
+        policy=policies,
         task=json_objects,
     ),
     StationUpdateManifest: st.builds(
         StationUpdateManifest,
         twin=twin_ids,
         round=naturals,
+        trained_round=naturals,
         station=addresses,
         base_round=naturals,
         base=digests,
         rule=rules,
         model=artifact_refs,
-        bundle=artifact_refs,
+        index=artifact_refs,
+        payloads=artifact_refs,
+        encryption=st.none() | encryptions,
         roster=artifact_refs,
         contributions=digests,
         devices=naturals,
+        rejected=naturals,
         examples=naturals,
         metrics=json_objects,
         engine=json_objects,

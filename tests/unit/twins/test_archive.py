@@ -23,7 +23,7 @@ from twins.errors import (
     ModelFormatError,
     TwinsError,
 )
-from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest
+from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest, TwinPolicy
 from twins.model import TwinModel
 from twins.store import ArtifactStore, DirectoryStore
 from twins.types import Address, Digest, address_of_bytes, sha256_digest
@@ -31,7 +31,7 @@ from twins.updates import device_order
 
 pytestmark = pytest.mark.unit
 
-MANIFEST = TwinManifest("plant/pump", {"w": [1]}, WEIGHTED_MEAN, {})
+MANIFEST = TwinManifest("plant/pump", {"w": [1]}, WEIGHTED_MEAN, TwinPolicy(None, 0, True), {})
 MODEL = TwinModel({"w": np.array([1.5], np.float32)})
 DEVICES = tuple(sorted((address_of_bytes(bytes([i]) * 20) for i in range(0xAA, 0xB0)), key=device_order))
 
