@@ -206,6 +206,14 @@ class StationSecret(ReaderKey):
         """
         return _unseal(ciphertext, encryption, context, self._content_key(encryption.plaintext, context))
 
+    def noise(self, context: bytes) -> bytes:
+        """Return 32 bytes to seed a rule's noise with, of `encryption_context`.
+
+        The same for the same training, so that a station that was killed makes the same update again; nobody else
+        knows them, or the noise could be taken off.
+        """
+        return _derive(self._secret, b"noise" + context)
+
     def _content_key(self, plaintext: Digest, context: bytes) -> bytes:
         return _derive(self._secret, b"content" + context + digest_bytes(plaintext))
 
