@@ -14,8 +14,16 @@ from eth_utils.crypto import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.twins.strategies import addresses, contributions
-from twins.contribution import Contribution, SigningDomain, address_of_key, contribution_leaf
+from tests.unit.twins.strategies import addresses, contributions, statements
+from twins.contribution import (
+    Attestation,
+    Contribution,
+    Receipt,
+    SigningDomain,
+    Statement,
+    address_of_key,
+    contribution_leaf,
+)
 from twins.errors import SignatureError
 from twins.types import Digest, TwinId, address_of_bytes, twin_id
 
@@ -30,7 +38,18 @@ TYPES = {
         {"name": "base", "type": "bytes32"},
         {"name": "digest", "type": "bytes32"},
         {"name": "examples", "type": "uint64"},
-    ]
+    ],
+    "Receipt": [
+        {"name": "twin", "type": "bytes32"},
+        {"name": "round", "type": "uint64"},
+        {"name": "leaf", "type": "bytes32"},
+    ],
+    "Attestation": [
+        {"name": "twin", "type": "bytes32"},
+        {"name": "round", "type": "uint32"},
+        {"name": "model", "type": "bytes32"},
+        {"name": "excluded", "type": "uint64"},
+    ],
 }
 
 domains = st.builds(SigningDomain, chain_id=st.integers(0, 2**256 - 1), contract=addresses)
@@ -50,7 +69,7 @@ CONTRIBUTION = Contribution(
 SIGNATURE = CONTRIBUTION.sign(DOMAIN, KEY)
 
 
-def typed_data(domain: SigningDomain, contribution: Contribution) -> Any:
+def typed_data(domain: SigningDomain, statement: Statement) -> Any:
     return encode_typed_data(
         {
             "name": "Twinledger",
@@ -58,8 +77,8 @@ def typed_data(domain: SigningDomain, contribution: Contribution) -> Any:
             "chainId": domain.chain_id,
             "verifyingContract": domain.contract,
         },
-        TYPES,
-        vars(contribution),
+        {type(statement).__name__: TYPES[type(statement).__name__]},
+        vars(statement),
     )
 
 
@@ -67,31 +86,61 @@ def other(address: bytes = b"\x99") -> Any:
     return address_of_bytes(address * 20)
 
 
+every_statement = pytest.mark.parametrize("kind", statements, ids=lambda kind: kind.__name__)
+
+
+@every_statement
 @settings(max_examples=50)
-@given(domains, contributions)
-def test_separator_and_hash_equal_those_of_eth_account(domain: SigningDomain, contribution: Contribution) -> None:
-    message = typed_data(domain, contribution)
-    assert domain.separator == message.header
-    assert contribution.signing_hash(domain) == keccak(b"\x19\x01" + message.header + message.body)
-
-
-@settings(max_examples=20)
-@given(domains, contributions, keys)
-def test_signatures_equal_those_of_eth_account_byte_for_byte(
-    domain: SigningDomain, contribution: Contribution, key: bytes
+@given(domain=domains, data=st.data())
+def test_separator_and_hash_equal_those_of_eth_account(
+    kind: type[Statement], domain: SigningDomain, data: st.DataObject
 ) -> None:
-    message = typed_data(domain, contribution)
-    ours = contribution.sign(domain, key)
+    statement = data.draw(statements[kind])
+    message = typed_data(domain, statement)
+    assert domain.separator == message.header
+    assert statement.signing_hash(domain) == keccak(b"\x19\x01" + message.header + message.body)
+
+
+@every_statement
+@settings(max_examples=20)
+@given(domain=domains, key=keys, data=st.data())
+def test_signatures_equal_those_of_eth_account_byte_for_byte(
+    kind: type[Statement], domain: SigningDomain, key: bytes, data: st.DataObject
+) -> None:
+    statement = data.draw(statements[kind])
+    message = typed_data(domain, statement)
+    ours = statement.sign(domain, key)
     assert ours == Account.sign_message(message, key).signature
-    assert Account.recover_message(message, signature=ours) == contribution.signer(domain, ours)
+    assert Account.recover_message(message, signature=ours) == statement.signer(domain, ours)
 
 
+@every_statement
 @settings(max_examples=50)
-@given(domains, contributions, keys)
-def test_the_signer_is_whoever_signed(domain: SigningDomain, contribution: Contribution, key: bytes) -> None:
-    signature = contribution.sign(domain, key)
-    assert contribution.signer(domain, signature) == address_of_key(key) == Account.from_key(key).address
-    assert contribution.sign(domain, key) == signature
+@given(domain=domains, key=keys, data=st.data())
+def test_the_signer_is_whoever_signed(
+    kind: type[Statement], domain: SigningDomain, key: bytes, data: st.DataObject
+) -> None:
+    statement = data.draw(statements[kind])
+    signature = statement.sign(domain, key)
+    assert statement.signer(domain, signature) == address_of_key(key) == Account.from_key(key).address
+    assert statement.sign(domain, key) == signature
+
+
+RECEIPT = Receipt(twin_id("plant/pump"), 7, Digest("0x" + "05" * 32))
+ATTESTATION = Attestation(twin_id("plant/pump"), 7, Digest("0x" + "06" * 32), 0b101)
+
+VECTORS = [
+    (CONTRIBUTION, "38bd34c5e55dd95eeb8137a7d0ad42c6d7e0338673f0666c54e9abbce18e41c1"),
+    (RECEIPT, "31b4f3c37d8d2e221ac7a6565eae5f18bb33a1aaa26cc9c1f30f77bc05211e3d"),
+    (ATTESTATION, "1a5d4400aa53fb03b160754bf9f8aabed9e5398da7ceee1138103daf225bd2bc"),
+]
+"""Hashes under DOMAIN, computed once with eth_account 0.14's encode_typed_data: goldens for other implementations."""
+
+
+@pytest.mark.parametrize(("statement", "expected"), VECTORS, ids=["contribution", "receipt", "attestation"])
+def test_the_hash_of_a_statement_is_as_ever(statement: Statement, expected: str) -> None:
+    """A golden: whoever changes it makes every recorded signature worthless."""
+    assert statement.signing_hash(DOMAIN).hex() == expected
 
 
 REPLAYS = {
@@ -124,6 +173,36 @@ def test_a_signature_replayed(domain: SigningDomain, contribution: Contribution)
     assert CONTRIBUTION.signer(DOMAIN, SIGNATURE) == DEVICE
     with suppress(SignatureError):  # or the curve has no point for it
         assert contribution.signer(domain, SIGNATURE) != DEVICE
+
+
+STATEMENT_REPLAYS: dict[str, tuple[Statement, SigningDomain, Statement]] = {
+    "a receipt on another chain": (RECEIPT, replace(DOMAIN, chain_id=1), RECEIPT),
+    "a receipt in another ledger": (RECEIPT, replace(DOMAIN, contract=other()), RECEIPT),
+    "a receipt for another twin": (RECEIPT, DOMAIN, replace(RECEIPT, twin=twin_id("plant/fan"))),
+    "a receipt of another round": (RECEIPT, DOMAIN, replace(RECEIPT, round=8)),
+    "a receipt for another contribution": (RECEIPT, DOMAIN, replace(RECEIPT, leaf=Digest("0x" + "99" * 32))),
+    "a vote on another chain": (ATTESTATION, replace(DOMAIN, chain_id=1), ATTESTATION),
+    "a vote in another ledger": (ATTESTATION, replace(DOMAIN, contract=other()), ATTESTATION),
+    "a vote for another twin": (ATTESTATION, DOMAIN, replace(ATTESTATION, twin=twin_id("plant/fan"))),
+    "a vote of another round": (ATTESTATION, DOMAIN, replace(ATTESTATION, round=8)),
+    "a vote for another model": (ATTESTATION, DOMAIN, replace(ATTESTATION, model=Digest("0x" + "99" * 32))),
+    "a vote with another station excluded": (ATTESTATION, DOMAIN, replace(ATTESTATION, excluded=0b111)),
+    "a vote with nobody excluded": (ATTESTATION, DOMAIN, replace(ATTESTATION, excluded=0)),
+    "a receipt as a vote": (RECEIPT, DOMAIN, Attestation(RECEIPT.twin, RECEIPT.round, RECEIPT.leaf, 0)),
+    "a vote as a receipt": (
+        replace(ATTESTATION, excluded=0),
+        DOMAIN,
+        Receipt(ATTESTATION.twin, ATTESTATION.round, ATTESTATION.model),
+    ),
+}
+
+
+@pytest.mark.parametrize(("signed", "domain", "replayed"), STATEMENT_REPLAYS.values(), ids=STATEMENT_REPLAYS.keys())
+def test_a_stations_signature_replayed(signed: Statement, domain: SigningDomain, replayed: Statement) -> None:
+    signature = signed.sign(DOMAIN, KEY)
+    assert signed.signer(DOMAIN, signature) == DEVICE
+    with suppress(SignatureError):
+        assert replayed.signer(domain, signature) != DEVICE
 
 
 def test_the_malleated_twin_of_a_signature_is_refused() -> None:
