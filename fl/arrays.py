@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -11,9 +10,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from twins.model import TwinModel
 
 
-def to_record(model: TwinModel, dtype: type[np.floating[Any]] = np.float32) -> ArrayRecord:
-    """Return a model as Flower sends it, or in a wider type as its strategies reckon with it."""
-    return ArrayRecord({name: Array(array.astype(dtype, copy=False)) for name, array in model.tensors.items()})
+def to_record(model: TwinModel) -> ArrayRecord:
+    """Return a model as Flower sends it."""
+    return ArrayRecord({name: Array(array) for name, array in model.tensors.items()})
 
 
 def from_record(record: ArrayRecord) -> TwinModel:

@@ -3,8 +3,9 @@
 The same app runs in the in-process grid, in Flower's simulation and as a SuperNode: it knows its data and its key
 only through ``context.node_config``, and the round only through the message.
 
-Node configuration: ``dataset``, ``split``, ``partition-id``, ``num-partitions``, ``key-file``.
-Message configuration (``config``): see `RoundConfig`.
+Node configuration: ``dataset``, ``split``, ``partition-id``, ``num-partitions``, ``key-file``, and ``receipts`` if the
+device is to keep its station's receipts in that folder.
+Message configuration (``config``): see `RoundConfig`, and `fl.receipts` for what may come with it.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ from typing import Any
 
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.clientapp.mod import fixedclipping_mod
+from flwr.clientapp.typing import ClientAppCallable
 from torch import nn
 
+from fl._flower_private import KEY_CLIPPING_NORM
 from fl.arrays import from_record, to_record
 from fl.datasets import Partition, Task, get
 from fl.errors import DataError
+from fl.receipts import keep_receipt
 from fl.training import Examples, device_seed, evaluate, load_model, to_model, train
 from twins.contribution import Contribution, SigningDomain, address_of_key
 from twins.types import Address, Digest, TwinId, sha256_digest
@@ -91,9 +96,51 @@ class _Device:
     testing: Examples
 
 
-@app.train()
+def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallable) -> Message:
+    """Sign the update as it leaves the device, whatever else has changed it after the training; a mod of Flower's."""
+    received = message.content.config_records["config"]
+    config = RoundConfig.from_record(received)
+    key = read_key(Path(str(context.node_config["key-file"])))
+    folder = context.node_config.get("receipts")
+    if folder is not None:  # first: it is about an earlier round, whatever becomes of this one
+        keep_receipt(received, Path(str(folder)), address_of_key(key), config.domain)
+    reply = train(message, context)
+    if reply.has_error():
+        return reply
+    metrics = dict(reply.content.metric_records["metrics"])
+    examples = metrics.pop("num-examples")
+    payload = DeviceUpdate.encode_payload(from_record(reply.content.array_records["arrays"]), metrics)  # type: ignore[arg-type]
+    contribution = Contribution(
+        config.twin,
+        config.round,
+        config.station,
+        config.base,
+        sha256_digest(payload),
+        int(examples),  # type: ignore[arg-type]
+    )
+    reply.content["contribution"] = ConfigRecord(
+        {
+            "device": address_of_key(key),
+            # Said beside the signature, so that a station can tell a wrong base from a wrong signature.
+            "round": config.round,
+            "base": config.base,
+            "digest": contribution.digest,
+            "signature": contribution.sign(config.domain, key),
+        }
+    )
+    return reply
+
+
+def clip_if_told(message: Message, context: Context, train: ClientAppCallable) -> Message:
+    """Clip the update to the norm that the station names, if it does, before it is signed; a mod of Flower's."""
+    if KEY_CLIPPING_NORM in message.content.config_records["config"]:
+        return fixedclipping_mod(message, context, train)
+    return train(message, context)
+
+
+@app.train(mods=[sign_what_is_sent, clip_if_told])
 def train_on_device(message: Message, context: Context) -> Message:
-    """Train from the base, sign the result."""
+    """Train from the base."""
     device = _device(context)
     config = message.content.config_records["config"]
     round_config = RoundConfig.from_record(config)
@@ -105,34 +152,11 @@ def train_on_device(message: Message, context: Context) -> Message:
         seed=device_seed(round_config.seed, round_config.round, device.index),
         proximal_mu=float(config.get("proximal-mu", 0.0)),  # type: ignore[arg-type]
     )
-    model, examples = to_model(device.network), len(device.training)
+    model = to_model(device.network)
     # Training that diverged is said here, with the tensor: a station would only see a signature over nonsense.
     model.require_finite("the trained model")
-    metrics = {TRAIN_LOSS: loss}
-    key = read_key(Path(str(context.node_config["key-file"])))
-    payload = DeviceUpdate.encode_payload(model, metrics)
-    contribution = Contribution(
-        round_config.twin,
-        round_config.round,
-        round_config.station,
-        round_config.base,
-        sha256_digest(payload),
-        examples,
-    )
-    content = RecordDict(
-        {
-            "arrays": to_record(model),
-            "metrics": MetricRecord({"num-examples": examples, **metrics}),
-            "contribution": ConfigRecord(
-                {
-                    "device": address_of_key(key),
-                    "digest": contribution.digest,
-                    "signature": contribution.sign(round_config.domain, key),
-                }
-            ),
-        }
-    )
-    return Message(content, reply_to=message)
+    metrics = MetricRecord({"num-examples": len(device.training), TRAIN_LOSS: loss})
+    return Message(RecordDict({"arrays": to_record(model), "metrics": metrics}), reply_to=message)
 
 
 @app.evaluate()

@@ -3,15 +3,16 @@
 ::
 
     FlError
-    ├── DataError                 data that can't be used: wrong checksum, too few devices, bad split
+    ├── DataError             data that can't be used: wrong checksum, too few devices, bad split
     │   └── UnknownDatasetError
-    ├── StrategyError             unknown strategy, arguments it doesn't take, too few devices for it
-    ├── EngineError               a device didn't answer, or its training raised
-    └── UpdateRejectedError       (device) an update that must not be aggregated
-        └── NonFiniteUpdateError  NaN or infinity in it
+    ├── StrategyError         unknown strategy, arguments it doesn't take, too few devices for it
+    ├── EngineError           no device's update could be used, or no device could test a model
+    └── UpdateRejectedError   (device, reason, detail)   an update that must not be aggregated
 """
 
 from __future__ import annotations
+
+from twins.entries import RejectionReason
 
 
 class FlError(Exception):
@@ -31,21 +32,21 @@ class StrategyError(FlError):
 
 
 class EngineError(FlError):
-    """A device didn't answer, or its training raised."""
+    """No device of a station did what was asked."""
 
 
 class UpdateRejectedError(FlError):
     """An update that must not be aggregated.
 
     Attributes:
-        device: account or name of the device.
+        device: its account.
+        reason: why.
+        detail: more of it: expected, got.
     """
 
-    def __init__(self, device: str, reason: str) -> None:
+    def __init__(self, device: str, reason: RejectionReason, detail: str) -> None:
         """Name the device and say why."""
-        super().__init__(f"update of device {device} rejected: {reason}")
+        super().__init__(f"update of device {device} rejected ({reason}): {detail}")
         self.device = device
-
-
-class NonFiniteUpdateError(UpdateRejectedError):
-    """NaN or infinity in a device's update."""
+        self.reason = reason
+        self.detail = detail

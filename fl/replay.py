@@ -27,18 +27,26 @@ class Replayer:
         self._aggregators: dict[tuple[Address, str], Aggregator] = {}
 
     def __call__(
-        self, *, station: Address, round: int, rule: Rule, base: TwinModel, updates: Sequence[DeviceUpdate]
+        self,
+        *,
+        station: Address,
+        round: int,
+        rule: Rule,
+        base: TwinModel,
+        updates: Sequence[DeviceUpdate],
+        noise: bytes,
     ) -> TwinModel:
-        """Return the model that ``rule`` makes of ``updates``.
+        """Return the model that ``rule`` makes of ``updates`` and ``noise``.
 
         Raises:
-            AggregationError: a rule that can't be replayed here, or updates it can't aggregate.
+            AggregationError: a rule that can't be replayed here, or updates it can't aggregate. A rule with state
+                then goes on as from its first round.
         """
         try:
             spec = StrategySpec() if rule == WEIGHTED_MEAN else spec_of(rule, self._trusted)
             key = (station, f"{rule} {sorted(rule.parameters.items())}")
             if key not in self._aggregators:
                 self._aggregators[key] = Aggregator(spec)
-            return self._aggregators[key].aggregate(round, base, updates)
+            return self._aggregators[key].aggregate(round, base, updates, noise)
         except FlError as error:
             raise AggregationError(f"tier 1 of round {round}, station {station}: {error}") from error

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,49 +15,24 @@ from flwr.app import Message, MessageType, RecordDict
 from fl.arrays import from_record, to_record
 from fl.client_app import TRAIN_LOSS, RoundConfig, app, read_key
 from fl.datasets import Dataset
-from fl.errors import EngineError, StrategyError
+from fl.errors import EngineError, FlError, StrategyError
+from fl.evaluation import Evaluation as Evaluation
+from fl.evaluation import total_of
 from fl.grid import InProcessGrid, Progress
+from fl.privacy import noise_of
+from fl.receipts import Acknowledge, PendingReceipts
 from fl.strategies import StrategySpec
 from fl.strategy import StationStrategy
 from fl.tier1 import FIRST_NODE, Aggregator
 from fl.training import THREADS
+from fl.verification import Verifier
 from twins.canonical import Json
 from twins.contribution import SigningDomain, address_of_key
+from twins.errors import TwinsError
+from twins.manifest import TwinPolicy
 from twins.model import TwinModel
 from twins.types import Address, Digest, TwinId
-from twins.updates import History, StationUpdate, device_order
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How good a model is on test data.
-
-    Attributes:
-        correct: examples classified correctly.
-        examples: in all.
-        loss: mean over the examples.
-    """
-
-    correct: int
-    examples: int
-    loss: float
-
-    @property
-    def accuracy(self) -> float:
-        """Share of correct examples; 0 without examples."""
-        return self.correct / self.examples if self.examples else 0.0
-
-    @classmethod
-    def total(cls, parts: Iterable[Evaluation]) -> Evaluation:
-        """Sum up devices or stations."""
-        listed = list(parts)
-        examples = sum(part.examples for part in listed)
-        loss = sum(part.loss * part.examples for part in listed) / examples if examples else 0.0
-        return cls(sum(part.correct for part in listed), examples, loss)
-
-    def to_json(self) -> dict[str, Json]:
-        """Return it as JSON values."""
-        return {"correct": self.correct, "examples": self.examples, "loss": self.loss}
+from twins.updates import DeviceUpdate, History, StationUpdate, device_order
 
 
 @dataclass(frozen=True)
@@ -106,6 +81,10 @@ class StationTrainer:
         members: Membership,
         spec: StrategySpec,
         seed: int,
+        policy: TwinPolicy,
+        noise_seed: Callable[[int], bytes] | None = None,
+        acknowledge: Acknowledge | None = None,
+        receipts: Path | None = None,
         progress: Progress = lambda node: None,
     ) -> None:
         """Put the station's devices behind a grid.
@@ -121,14 +100,23 @@ class StationTrainer:
             members: those of this station.
             spec: of the strategy.
             seed: of the run.
+            policy: what the twin asks of every update.
+            noise_seed: round to `twins.updates.NOISE` secret bytes, the same after a restart; needed for privacy.
+            acknowledge: signs the receipts that devices are given; None for no receipts.
+            receipts: folder in which the devices keep theirs; None if they don't.
             progress: told the node when a device has replied.
 
         Raises:
             DataError: a key file that can't be read.
-            StrategyError: a strategy that needs more devices than the station has, or a key given twice.
+            StrategyError: a strategy that needs more devices than the station has, a key given twice, or privacy
+                without a seed for its noise.
         """
         self._station, self._twin, self._domain = station, twin, domain
-        self._dataset, self._split, self._spec, self._seed = dataset, split, spec, seed
+        self._dataset, self._spec, self._seed, self._policy = dataset, spec, seed, policy
+        if spec.privacy is not None and noise_seed is None:
+            raise StrategyError(f"station {station}: expected a seed for the noise of privacy {spec.privacy.kind}")
+        self._noise_seed = noise_seed
+        kept: dict[str, str] = {} if receipts is None else {"receipts": str(receipts)}
         nodes: dict[int, dict[str, str | int | float | bool]] = {
             FIRST_NODE + partition: {
                 "dataset": dataset_name,
@@ -136,6 +124,7 @@ class StationTrainer:
                 "partition-id": partition,
                 "num-partitions": devices,
                 "key-file": str(file),
+                **kept,
             }
             for partition, file in zip(members.partitions, members.key_files, strict=True)
         }
@@ -145,58 +134,73 @@ class StationTrainer:
             raise StrategyError(f"station {station}: expected a key of its own for every device, got one twice")
         spec.require_devices(len(self.roster))
         self._grid = InProcessGrid(app, nodes, progress=progress)
+        self._receipts = PendingReceipts(acknowledge, twin, station)
         self._aggregator = Aggregator(spec)
         self._absorbed: tuple[int, ...] | None = ()  # by the strategy's state; None: it may be half-way
 
     def learn(self, base: TwinModel, base_digest: Digest, round_number: int, history: History) -> StationUpdate:
-        """Train all devices from ``base`` and aggregate their updates.
+        """Train all devices from ``base`` and aggregate the updates of those that did it well.
 
         Raises:
-            UpdateRejectedError, EngineError, StrategyError: nothing was made; a strategy with state is rebuilt from
+            EngineError: no device's update can be used; all are named.
+            StrategyError: too few can, for the strategy. Nothing was made then; a strategy with state is rebuilt from
                 the history at the next call.
         """
         self._catch_up(history)
         self._absorbed = None
         config = RoundConfig(round_number, self._seed, self._twin, self._station, base_digest, self._domain)
-        strategy = StationStrategy(self._spec.build(len(self.roster)), self._aggregator, config, base, self._accounts)
+        strategy = StationStrategy(
+            self._spec.build(len(self.roster)),
+            self._aggregator,
+            Verifier(config, base, self._max_norm(base)),
+            self._accounts,
+            noise_of=lambda updates: self._noise(round_number, base_digest, updates),
+            receipts=self._receipts,
+            recorded=history.rounds,
+        )
         result = strategy.start(self._grid, to_record(base), num_rounds=1, train_config=config.to_record())
         self._absorbed = (*history.rounds, round_number)
         examples = sum(update.examples for update in strategy.updates)
         losses = [update.metrics()[TRAIN_LOSS] * update.examples for update in strategy.updates]
-        return StationUpdate(
+        update = StationUpdate(
             station=self._station,
             round=round_number,
             base=base_digest,
             model=from_record(result.arrays),
             updates=strategy.updates,
+            rejections=strategy.rejections,
             rule=self._spec.rule,
             examples=examples,
             metrics={TRAIN_LOSS: sum(losses) / examples},
             engine=self._engine(),
+            noise=strategy.noise,
         )
+        self._receipts.accepted(update)
+        return update
 
     def evaluate(self, model: TwinModel) -> Evaluation:
-        """Test a model on all devices of the station, each on its own test data.
+        """Test a model on the devices of the station, each on its own test data.
+
+        A device that fails or answers nonsense is left out, and said in the log: it must not stop the station.
 
         Raises:
-            EngineError: a device didn't answer, or the model has diverged so far that its loss isn't finite.
+            EngineError: no device has answered, or the model has diverged so far that no loss is finite.
         """
         content = RecordDict({"arrays": to_record(model)})
         nodes = self._grid.get_node_ids()
         requests = [Message(content, node, MessageType.EVALUATE) for node in nodes]
-        return Evaluation.total(self._evaluation(reply) for reply in self._grid.send_and_receive(requests))
+        return total_of(self._grid.send_and_receive(requests), self._accounts)
 
-    def _evaluation(self, reply: Message) -> Evaluation:
-        device = self._accounts[reply.metadata.src_node_id]
-        if reply.has_error():
-            raise EngineError(f"device {device} did not evaluate: {reply.error.reason}")
-        metrics = reply.content.metric_records["metrics"]
-        if not math.isfinite(metrics["loss"]):  # type: ignore[arg-type]
-            raise EngineError(
-                f"the model has diverged: its loss on device {device} is {metrics['loss']}; use smaller steps "
-                f"(strategy {self._spec.name} with {dict(self._spec.arguments)})"
-            )
-        return Evaluation(int(metrics["correct"]), int(metrics["num-examples"]), float(metrics["loss"]))  # type: ignore[arg-type]
+    def _max_norm(self, base: TwinModel) -> float | None:
+        """Return the lower of the twin's bound and that of the privacy."""
+        private = None if self._spec.privacy is None else self._spec.privacy.bound(base)
+        bounds = (self._policy.max_update_norm, private)
+        return min((bound for bound in bounds if bound is not None), default=None)
+
+    def _noise(self, round_number: int, base: Digest, updates: Sequence[DeviceUpdate]) -> bytes:
+        if self._spec.privacy is None or self._noise_seed is None:
+            return b""
+        return noise_of(self._noise_seed(round_number), base, updates)
 
     def _catch_up(self, history: History) -> None:
         """Rebuild the strategy's state from the record when it differs from what was absorbed here."""
@@ -206,7 +210,8 @@ class StationTrainer:
         self._aggregator = Aggregator(self._spec)
         for recorded in history.load():
             if recorded.rule == self._spec.rule:  # the replay keeps one state per rule, so must the station
-                self._aggregator.aggregate(recorded.round, recorded.base, recorded.updates)
+                with suppress(FlError, TwinsError):  # the state then begins anew, as it does in a replay
+                    self._aggregator.aggregate(recorded.round, recorded.base, recorded.updates, recorded.noise)
         self._absorbed = history.rounds
 
     def _engine(self) -> dict[str, Json]:

@@ -1,32 +1,34 @@
 """Which Flower strategy a station uses, by name; and the rule that manifests record for it.
 
 FedAvg and FedProx aggregate by Twinledger's own weighted mean (float64, sorted), the same rule as tier 2. Every
-other strategy runs Flower's own code on the updates sorted by device, and is replayable with the same Flower.
+other strategy runs Flower's own code on the updates sorted by device, and is replayable with the same Flower. So do
+these two under differential privacy (`fl.privacy`).
 """
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import flwr
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import Strategy
 
+from fl.arguments import held, parse_arguments, require_known
 from fl.errors import StrategyError
-from twins import canonical
+from fl.privacy import PrivacySpec
 from twins.aggregation import WEIGHTED_MEAN, Rule
 from twins.canonical import Json
-from twins.errors import FormatError
 
 logging.getLogger("flwr").setLevel(logging.ERROR)  # its round banners would drown a station's and an auditor's output
 
 _MEAN = ("FedAvg", "FedProx")
+
+_PRIVACY = "privacy"  # in a rule's parameters, beside the strategy's arguments
 
 # Wrappers around a strategy object, which no name can give, and strategies for trees instead of weights.
 _UNSUITED = ("DifferentialPrivacy", "FedXgb", "Result", "Strategy")
@@ -61,57 +63,66 @@ class StrategySpec:
     Attributes:
         name: a class of ``flwr.serverapp.strategy``, or ``module:Class``.
         arguments: for its constructor.
+        privacy: noise and clipping around it.
     """
 
     name: str = "FedAvg"
     arguments: Mapping[str, Json] = field(default_factory=dict)
+    privacy: PrivacySpec | None = None
 
     def __post_init__(self) -> None:
         """Hold the arguments as a manifest gives them back, so that the live path and the replay compute with equals.
 
         Raises:
-            StrategyError: arguments that no manifest can hold, NaN say.
+            StrategyError: arguments that no manifest can hold, NaN say; privacy around anything but a mean.
         """
-        try:
-            held = canonical.decode(canonical.encode(dict(self.arguments)))
-        except FormatError as error:
-            raise StrategyError(f"strategy {self.name} with {dict(self.arguments)}: {error}") from error
-        object.__setattr__(self, "arguments", held)
+        object.__setattr__(self, "arguments", held(f"strategy {self.name}", self.arguments))
+        if self.privacy is not None and self.name not in _MEAN:
+            # The noise hides what one device does to a mean. It may do more to a median, or through an optimiser.
+            raise StrategyError(
+                f"strategy {self.name} with privacy: expected {' or '.join(_MEAN)}; the noise is measured for a mean"
+            )
+        if _PRIVACY in self.arguments:  # a rule could be read in two ways
+            raise StrategyError(f"strategy {self.name}: argument {_PRIVACY}: that name is taken, choose another")
 
     @classmethod
-    def parse(cls, name: str, arguments: Sequence[str]) -> StrategySpec:
+    def parse(
+        cls, name: str, arguments: Sequence[str], privacy: str | None = None, privacy_arguments: Sequence[str] = ()
+    ) -> StrategySpec:
         """Read ``NAME=VALUE`` arguments; values are JSON (``0.1``, ``true``), anything else a text.
+
+        Args:
+            name: of the strategy.
+            arguments: its own.
+            privacy: one of `fl.privacy.KINDS`, or None.
+            privacy_arguments: for that.
 
         Raises:
             StrategyError: unknown strategy, an argument it doesn't take or of another type, or one missing.
         """
-        values: dict[str, Json] = {}
-        for argument in arguments:
-            key, equals, text = argument.partition("=")
-            if not equals or not key:
-                raise StrategyError(f"strategy argument {argument!r}: expected NAME=VALUE")
-            if key in values:
-                raise StrategyError(f"strategy argument {key}: expected once, got it twice")
-            try:
-                values[key] = json.loads(text)
-            except ValueError:
-                values[key] = text
-        spec = cls(name, values)
-        spec.build(1)
+        values = parse_arguments("strategy", arguments)
+        spec = cls(name, values, None if privacy is None else PrivacySpec.parse(privacy, privacy_arguments))
+        spec.plain.build(1)
         return spec
 
     @property
     def rule(self) -> Rule:
         """The tier-1 rule that manifests record."""
-        if self.name in _MEAN:
+        if self.is_mean:
             return WEIGHTED_MEAN
         prefix = "python" if ":" in self.name else "flwr"
-        return Rule(f"{prefix}/{self.name}", flwr.__version__, dict(self.arguments))
+        private = {} if self.privacy is None else {_PRIVACY: self.privacy.to_json()}
+        return Rule(f"{prefix}/{self.name}", flwr.__version__, {**self.arguments, **private})
 
     @property
     def is_mean(self) -> bool:
         """Whether updates are aggregated by the weighted mean."""
-        return self.name in _MEAN
+        return self.name in _MEAN and self.privacy is None
+
+    @property
+    def plain(self) -> StrategySpec:
+        """The same without privacy."""
+        return replace(self, privacy=None)
 
     def build(self, devices: int) -> Strategy:
         """Make the strategy for a station with so many devices.
@@ -121,25 +132,20 @@ class StrategySpec:
         """
         found = _find(self.name)
         accepted = {n: p for n, p in inspect.signature(found).parameters.items() if n not in _RESERVED}
-        unknown = sorted(set(self.arguments) - set(accepted))
-        missing = sorted(n for n, p in accepted.items() if p.default is p.empty and n not in self.arguments)
-        if unknown or missing:
-            raise StrategyError(
-                f"strategy {self.name}: expected the arguments {', '.join(accepted) or '(none)'}"
-                + (f"; unknown: {', '.join(unknown)}" if unknown else "")
-                + (f"; missing: {', '.join(missing)}" if missing else "")
-            )
+        required = [n for n, p in accepted.items() if p.default is p.empty]
+        require_known(f"strategy {self.name}", self.arguments, list(accepted), required)
         for name, value in self.arguments.items():
             _require_type(self.name, accepted[name], value)
         counts = {"min_train_nodes": devices, "min_available_nodes": devices, "fraction_evaluate": 0.0}
         offered = {n: v for n, v in counts.items() if n in inspect.signature(found).parameters}
         try:
-            return found(**self.arguments, **offered)
+            strategy = found(**self.arguments, **offered)
         except Exception as error:  # third-party code: whatever it raises, there is no strategy
             raise StrategyError(f"strategy {self.name} with {dict(self.arguments)}: {error}") from error
+        return strategy if self.privacy is None else self.privacy.wrap(strategy, devices)
 
     def require_devices(self, devices: int) -> None:
-        """Refuse a station that is too small for the strategy, before anybody trains for it.
+        """Refuse too few devices for the strategy: at a station before anybody trains, and of those that did.
 
         Raises:
             StrategyError: Krum needs 2f + 3 devices to bear f malicious ones (Blanchard et al., Machine Learning with
@@ -159,7 +165,7 @@ class StrategySpec:
         if devices < least:
             raise StrategyError(
                 f"strategy {self.name} with {malicious} malicious devices: expected at least {least} devices at every "
-                f"station, got one with {devices}; use fewer stations or more devices"
+                f"station, got one with {devices}; use fewer stations or more devices, or wait for those that failed"
             )
 
 
@@ -183,7 +189,11 @@ def spec_of(rule: Rule, trusted: Sequence[str] = ()) -> StrategySpec:
         raise StrategyError(
             f"rule {rule} was computed with Flower {rule.version}, here is {flwr.__version__}: replay with that"
         )
-    return StrategySpec(name, rule.parameters)
+    arguments = dict(rule.parameters)
+    private = arguments.pop(_PRIVACY, None)
+    if (name in _MEAN) != (private is not None):  # one computation, one name: without privacy it is the weighted mean
+        raise StrategyError(f"unknown rule {rule}: expected {WEIGHTED_MEAN}, or {' or '.join(_MEAN)} with privacy")
+    return StrategySpec(name, arguments, None if private is None else PrivacySpec.from_json(private))
 
 
 def _require_type(strategy: str, parameter: inspect.Parameter, value: Json) -> None:

@@ -1,29 +1,29 @@
 """The station's Flower strategy: any strategy of Flower, with every update verified and recorded on the way.
 
-It wraps the named strategy as Flower's own differential-privacy wrappers do: hooks only, never ``start``.
+It wraps the named strategy as Flower's own differential-privacy wrappers do: hooks only, never ``start``. Whatever a
+device sends or doesn't send, the round goes on with the others, and the record says of every device of the roster
+that its update was used or why it wasn't: no device can be left out silently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import logging
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
-from fl.arrays import from_record, to_record
-from fl.client_app import TRAIN_LOSS, RoundConfig
-from fl.errors import EngineError, NonFiniteUpdateError, UpdateRejectedError
+from fl.arrays import to_record
+from fl.errors import EngineError, UpdateRejectedError
+from fl.receipts import PendingReceipts
 from fl.tier1 import Aggregator
-from twins.contribution import Contribution
-from twins.errors import NonFiniteError, TwinsError
-from twins.model import TwinModel
+from fl.verification import Verifier
 from twins.types import Address
-from twins.updates import DeviceUpdate, device_order
+from twins.updates import DeviceUpdate, Rejection, RejectionReason, device_order, one_line
 
-MAX_EXAMPLES = 2**32
-"""That one device may claim: sums over all devices of a twin then stay whole numbers in JSON and in float64."""
+NoiseOf = Callable[[Sequence[DeviceUpdate]], bytes]
+"""Verified updates to what the rule's noise is drawn from; empty if it draws none."""
 
 
 class StationStrategy(Strategy):
@@ -31,52 +31,70 @@ class StationStrategy(Strategy):
 
     Attributes:
         updates: after ``aggregate_train``, the verified updates, ascending by device.
+        rejections: all other devices of the roster, ascending.
+        noise: what the rule's noise was drawn from.
     """
 
     def __init__(
         self,
         inner: Strategy,
         aggregator: Aggregator,
-        config: RoundConfig,
-        base: TwinModel,
+        verifier: Verifier,
         roster: Mapping[int, Address],
+        *,
+        noise_of: NoiseOf = lambda updates: b"",
+        receipts: PendingReceipts | None = None,
+        recorded: Container[int] = (),
     ) -> None:
         """Wrap a strategy.
 
         Args:
             inner: chooses the devices and what they are told.
             aggregator: the station's, with its state.
-            config: of the round.
-            base: what the devices train on.
+            verifier: of the round.
             roster: node id to the device that is enrolled behind it.
+            noise_of: draws what the rule's noise is drawn from.
+            receipts: what devices are still to be given.
+            recorded: rounds whose update is recorded.
         """
         self.updates: tuple[DeviceUpdate, ...] = ()
+        self.rejections: tuple[Rejection, ...] = ()
+        self.noise = b""
         self._inner = inner
         self._aggregator = aggregator
-        self._config = config
-        self._base = base
+        self._verifier = verifier
         self._roster = roster
+        self._noise_of = noise_of
+        self._receipts = receipts
+        self._recorded = recorded
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Let the inner strategy choose; it is told the twin's round, not Flower's count of this run."""
-        return self._inner.configure_train(self._config.round, arrays, config, grid)
+        """Let the inner strategy choose, and add receipts; it is told the twin's round, not Flower's count."""
+        for message in self._inner.configure_train(self._verifier.config.round, arrays, config, grid):
+            device = self._roster.get(message.metadata.dst_node_id)
+            if self._receipts is None or device is None:
+                yield message
+            else:
+                yield self._receipts.add_to(message, device, self._recorded)
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Verify every reply, then aggregate in the order of the devices' addresses.
+        """Verify every reply, then aggregate what is left in the order of the devices' addresses.
 
         Raises:
-            UpdateRejectedError: a reply that must not be aggregated; its device is named.
-            EngineError: a device that didn't train, or none that did.
+            EngineError: no update is left.
+            StrategyError: too few are, for the strategy.
         """
-        updates = [self._verified(reply) for reply in replies]
-        if not updates:
-            raise EngineError("no device trained: expected the strategy to choose at least one")
-        self.updates = tuple(sorted(updates, key=lambda update: device_order(update.device)))
-        return to_record(self._aggregator.aggregate(self._config.round, self._base, self.updates)), None
+        number = self._verifier.config.round
+        self._sort_out(self._by_node(replies))
+        if not self.updates:
+            each = "; ".join(f"device {one.device}: {one.reason}: {one.detail}" for one in self.rejections)
+            raise EngineError(f"round {number}: expected one update that can be used at least, got none ({each})")
+        self.noise = self._noise_of(self.updates)
+        return to_record(self._aggregator.aggregate(number, self._verifier.base, self.updates, self.noise)), None
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -92,54 +110,33 @@ class StationStrategy(Strategy):
         """Log the inner strategy's summary."""
         self._inner.summary()
 
-    def _verified(self, reply: Message) -> DeviceUpdate:
-        node = reply.metadata.src_node_id
-        device = self._roster.get(node)
-        if device is None:  # somebody who isn't enrolled at this station
-            raise UpdateRejectedError(f"of node {node}", f"expected one of the nodes {sorted(self._roster)}")
-        if reply.has_error():
-            raise EngineError(f"device {device} did not train: {reply.error.reason}")
-        model, metrics, examples, signature = _read(device, reply)
-        if type(examples) is not int or not 1 <= examples <= MAX_EXAMPLES:
-            raise UpdateRejectedError(device, f"expected 1 to {MAX_EXAMPLES} examples, got {examples!r}")
-        if not isinstance(signature, bytes):
-            raise UpdateRejectedError(device, f"expected a signature of 65 bytes, got {signature!r}")
-        if type(metrics.get(TRAIN_LOSS)) is not float:
-            raise UpdateRejectedError(device, f"expected its {TRAIN_LOSS}, got the metrics {metrics}")
-        try:
-            model.require_finite(f"update of device {device}")
-            model.require_schema(self._base.schema(), f"update of device {device}")
-            # The bytes are made here again: what the device signed must be what is aggregated and stored.
-            payload = DeviceUpdate.encode_payload(model, metrics)
-            update = DeviceUpdate(device, examples, payload, signature)
-            update.metrics()
-            self._require_signed(update)
-        except NonFiniteError as error:
-            raise NonFiniteUpdateError(device, str(error)) from error
-        except TwinsError as error:
-            raise UpdateRejectedError(device, str(error)) from error
-        return update
+    def _by_node(self, replies: Iterable[Message]) -> dict[int, list[Message]]:
+        """Return the replies of every node of the roster; others can't be named in a record, and don't count."""
+        found: dict[int, list[Message]] = {node: [] for node in self._roster}
+        for reply in replies:
+            node = reply.metadata.src_node_id
+            if node in found:
+                found[node].append(reply)
+            else:
+                logging.getLogger(__name__).warning("reply of node %d, which isn't enrolled here: ignored", node)
+        return found
 
-    def _require_signed(self, update: DeviceUpdate) -> None:
-        """Refuse what another device sent, and replays of another round, twin, station, base or chain."""
-        config = self._config
-        contribution = Contribution(
-            config.twin, config.round, config.station, config.base, update.digest, update.examples
-        )
-        signer = contribution.signer(config.domain, update.signature)
-        if signer != update.device:
-            raise UpdateRejectedError(update.device, f"its signature recovers to {signer}")
+    def _sort_out(self, replies: Mapping[int, Sequence[Message]]) -> None:
+        """Put every device of the roster among the updates or among the rejections, never both, never neither."""
+        updates, rejections = [], []
+        for node, device in self._roster.items():
+            try:
+                updates.append(self._update_of(device, replies[node]))
+            except UpdateRejectedError as error:
+                rejections.append(Rejection(device, error.reason, one_line(error.detail)))
+        self.updates = tuple(sorted(updates, key=lambda update: device_order(update.device)))
+        self.rejections = tuple(sorted(rejections, key=lambda rejection: device_order(rejection.device)))
 
-
-def _read(device: Address, reply: Message) -> tuple[TwinModel, dict[str, Any], Any, Any]:
-    """Return weights, metrics, number of examples and signature, none of them checked."""
-    try:
-        metrics = dict(reply.content.metric_records["metrics"])
-        return (
-            from_record(reply.content.array_records["arrays"]),
-            metrics,
-            metrics.pop("num-examples"),
-            reply.content.config_records["contribution"]["signature"],
-        )
-    except Exception as error:  # bytes of a stranger: whatever they make a parser raise is the stranger's doing
-        raise UpdateRejectedError(device, f"malformed: {type(error).__name__}: {error}") from error
+    def _update_of(self, device: Address, replies: Sequence[Message]) -> DeviceUpdate:
+        if not replies:
+            raise UpdateRejectedError(device, RejectionReason.MISSING, "did not answer")
+        if len(replies) > 1:  # one sent twice would count twice, and of two nobody could say which counts
+            raise UpdateRejectedError(device, RejectionReason.MALFORMED, f"expected one reply, got {len(replies)}")
+        if self._receipts is not None and not replies[0].has_error():
+            self._receipts.delivered(device)
+        return self._verifier.verified(device, replies[0])

@@ -15,6 +15,7 @@ from twins.contribution import Contribution, SigningDomain
 from twins.model import TwinModel
 from twins.types import sha256_digest
 from twins.updates import DeviceUpdate
+from twins.updates import RejectionReason as Why
 
 BAD = 1
 """The device that lies."""
@@ -27,11 +28,13 @@ def signed(
     examples: object = 12,
     *,
     by: str = f"device {BAD}",
+    declare: Callable[[RoundConfig], RoundConfig] = lambda config: config,
     change: Callable[[RoundConfig], RoundConfig] = lambda config: config,
     record: ArrayRecord | None = None,
 ) -> RecordDict:
     """Return a reply that its device really signed: a hostile device has a key of its own."""
-    config = change(RoundConfig.from_record(request.content.config_records["config"]))
+    told = RoundConfig.from_record(request.content.config_records["config"])
+    config, declared = change(told), declare(told)
     payload = DeviceUpdate.encode_payload(model, metrics)  # type: ignore[arg-type]
     digest = sha256_digest(payload)
     statement = Contribution(config.twin, config.round, config.station, config.base, digest, int(examples))  # type: ignore[call-overload]
@@ -40,7 +43,13 @@ def signed(
             "arrays": record or to_record(model),
             "metrics": MetricRecord({"num-examples": examples, **metrics}),  # type: ignore[dict-item]
             "contribution": ConfigRecord(
-                {"device": account(by), "digest": digest, "signature": statement.sign(config.domain, key(by))}
+                {
+                    "device": account(by),
+                    "round": declared.round,
+                    "base": declared.base,
+                    "digest": digest,
+                    "signature": statement.sign(config.domain, key(by)),
+                }
             ),
         }
     )
@@ -66,11 +75,14 @@ def drop(name: str) -> Callable[[Message, Message], None]:
     return tamper
 
 
-def bent(name: str, change: Callable[[RecordDict], object]) -> tuple[str, Callable[[Message, Message], None]]:
+Tamper = Callable[[Message, Message], Message | None]
+
+
+def bent(name: str, why: Why, change: Callable[[RecordDict], object]) -> tuple[str, Why, Tamper]:
     def tamper(request: Message, reply: Message) -> None:
         change(reply.content)
 
-    return name, tamper
+    return name, why, tamper
 
 
 def set_weights(content: RecordDict, model: TwinModel) -> None:
@@ -79,6 +91,10 @@ def set_weights(content: RecordDict, model: TwinModel) -> None:
 
 def set_metric(content: RecordDict, name: str, value: object) -> None:
     content.metric_records["metrics"][name] = value  # type: ignore[assignment]
+
+
+def declare(content: RecordDict, name: str, value: object) -> None:
+    content.config_records["contribution"][name] = value  # type: ignore[assignment]
 
 
 def nudge(content: RecordDict) -> None:
@@ -113,61 +129,86 @@ def shaped(shape: tuple[int, ...]) -> TwinModel:
 
 
 # After signing: a station, or whoever carries the message, that would change what the device said.
-CHANGED = [
-    bent("one weight by its last bit", nudge),
-    bent("all weights", lambda content: set_weights(content, genesis(99))),
-    bent("the loss", lambda content: set_metric(content, "train_loss", 0.25)),
-    bent("one more metric", lambda content: set_metric(content, "bonus", 1.0)),
-    bent("more examples than signed", lambda content: set_metric(content, "num-examples", 10_000)),
-    bent("fewer examples than signed", lambda content: set_metric(content, "num-examples", 1)),
-    bent("its examples set to none", lambda content: set_metric(content, "num-examples", 0)),
-    bent("a negative number of examples", lambda content: set_metric(content, "num-examples", -12)),
-    bent("a fraction of examples", lambda content: set_metric(content, "num-examples", 12.0)),
-    bent("a list of examples", lambda content: set_metric(content, "num-examples", [12])),
-    bent("the loss gone", lambda content: content.metric_records["metrics"].pop("train_loss")),
-    bent("no number of examples", lambda content: content.metric_records["metrics"].pop("num-examples")),
-    bent("a NaN loss", lambda content: set_metric(content, "train_loss", float("nan"))),
-    bent("a bit of the signature", bit_flipped),
-    bent("the signature malleated", malleated),
-    bent("no signature", lambda content: content.config_records["contribution"].pop("signature")),
-    bent("a short signature", lambda c: c.config_records["contribution"].update(signature=b"\x1b" * 64)),
-    bent("a text as signature", lambda c: c.config_records["contribution"].update(signature="0x" + "1b" * 65)),
-    bent("a list as signature", lambda c: c.config_records["contribution"].update(signature=[b"\x1b"] * 65)),
-    bent("zeros as signature", lambda c: c.config_records["contribution"].update(signature=bytes(64) + b"\x1b")),
-    bent("an array that is no array", lambda content: garbage(content, b"garbage")),
-    bent("an empty array", lambda content: garbage(content, b"")),
-    bent("an array of another kind", lambda content: garbage(content, b"x", "pickle")),
-    bent("an array too few", lambda content: content.array_records["arrays"].pop("0.bias")),
-    bent("no arrays", lambda content: content.array_records["arrays"].clear()),
-    ("no record of arrays", drop("arrays")),
-    ("no record of metrics", drop("metrics")),
-    ("no record of the contribution", drop("contribution")),
+CHANGED: list[tuple[str, Why, Tamper]] = [
+    bent("one weight by its last bit", Why.SIGNATURE, nudge),
+    bent("all weights", Why.SIGNATURE, lambda content: set_weights(content, genesis(99))),
+    bent("the loss", Why.SIGNATURE, lambda content: set_metric(content, "train_loss", 0.25)),
+    bent("one more metric", Why.SIGNATURE, lambda content: set_metric(content, "bonus", 1.0)),
+    bent("more examples than signed", Why.SIGNATURE, lambda content: set_metric(content, "num-examples", 10_000)),
+    bent("fewer examples than signed", Why.SIGNATURE, lambda content: set_metric(content, "num-examples", 1)),
+    bent("its examples set to none", Why.EXAMPLES, lambda content: set_metric(content, "num-examples", 0)),
+    bent("a negative number of examples", Why.EXAMPLES, lambda content: set_metric(content, "num-examples", -12)),
+    bent("a fraction of examples", Why.EXAMPLES, lambda content: set_metric(content, "num-examples", 12.0)),
+    bent("a list of examples", Why.EXAMPLES, lambda content: set_metric(content, "num-examples", [12])),
+    bent("the loss gone", Why.MALFORMED, lambda content: content.metric_records["metrics"].pop("train_loss")),
+    bent("no number of examples", Why.MALFORMED, lambda content: content.metric_records["metrics"].pop("num-examples")),
+    bent("a NaN loss", Why.MALFORMED, lambda content: set_metric(content, "train_loss", float("nan"))),
+    bent("a bit of the signature", Why.SIGNATURE, bit_flipped),
+    bent("the signature malleated", Why.SIGNATURE, malleated),
+    bent("no signature", Why.MALFORMED, lambda content: content.config_records["contribution"].pop("signature")),
+    bent("a short signature", Why.SIGNATURE, lambda c: c.config_records["contribution"].update(signature=b"\x1b" * 64)),
+    bent(
+        "a text as signature",
+        Why.MALFORMED,
+        lambda c: c.config_records["contribution"].update(signature="0x" + "1b" * 65),
+    ),
+    bent(
+        "a list as signature",
+        Why.MALFORMED,
+        lambda c: c.config_records["contribution"].update(signature=[b"\x1b"] * 65),
+    ),
+    bent(
+        "zeros as signature",
+        Why.SIGNATURE,
+        lambda c: c.config_records["contribution"].update(signature=bytes(64) + b"\x1b"),
+    ),
+    bent("an array that is no array", Why.MALFORMED, lambda content: garbage(content, b"garbage")),
+    bent("an empty array", Why.MALFORMED, lambda content: garbage(content, b"")),
+    bent("an array of another kind", Why.MALFORMED, lambda content: garbage(content, b"x", "pickle")),
+    bent("an array too few", Why.SIGNATURE, lambda content: content.array_records["arrays"].pop("0.bias")),
+    bent("no arrays", Why.MALFORMED, lambda content: content.array_records["arrays"].clear()),
+    bent("another round declared", Why.BASE, lambda content: declare(content, "round", 9)),
+    bent("another base declared", Why.BASE, lambda content: declare(content, "base", digest_of(genesis(98)))),
+    bent("a round that is no number", Why.BASE, lambda content: declare(content, "round", "1")),
+    bent("a list as base", Why.BASE, lambda content: declare(content, "base", ["0x" + "00" * 32] * 99)),
+    bent("no round declared", Why.MALFORMED, lambda c: c.config_records["contribution"].pop("round")),
+    bent("no base declared", Why.MALFORMED, lambda c: c.config_records["contribution"].pop("base")),
+    ("no record of arrays", Why.MALFORMED, drop("arrays")),
+    ("no record of metrics", Why.MALFORMED, drop("metrics")),
+    ("no record of the contribution", Why.MALFORMED, drop("contribution")),
 ]
 
 # Signed by the device itself, which may sign what it likes.
-SIGNED: list[tuple[str, Callable[[Message, Message], Message]]] = [
-    ("NaN", lambda q, r: replied(q, signed(q, poisoned(float("nan")), LOSS))),
-    ("infinity", lambda q, r: replied(q, signed(q, poisoned(float("-inf")), LOSS))),
-    ("another shape", lambda q, r: replied(q, signed(q, shaped((4,)), LOSS))),
-    ("a shape that would broadcast", lambda q, r: replied(q, signed(q, shaped((1,)), LOSS))),
+SIGNED: list[tuple[str, Why, Tamper]] = [
+    ("NaN", Why.NON_FINITE, lambda q, r: replied(q, signed(q, poisoned(float("nan")), LOSS))),
+    ("infinity", Why.NON_FINITE, lambda q, r: replied(q, signed(q, poisoned(float("-inf")), LOSS))),
+    ("another shape", Why.SCHEMA, lambda q, r: replied(q, signed(q, shaped((4,)), LOSS))),
+    ("a shape that would broadcast", Why.SCHEMA, lambda q, r: replied(q, signed(q, shaped((1,)), LOSS))),
     (
         "one tensor too many",
+        Why.SCHEMA,
         lambda q, r: replied(q, signed(q, TwinModel({**genesis().tensors, "x": np.ones(1, "f4")}), LOSS)),
     ),
-    ("no loss", lambda q, r: replied(q, signed(q, genesis(99), {}))),
-    ("no examples", lambda q, r: replied(q, signed(q, genesis(99), LOSS, 0))),
-    ("more examples than JSON can count", lambda q, r: replied(q, signed(q, genesis(99), LOSS, 2**60))),
-    ("more examples than the chain can count", lambda q, r: replied(q, _huge(q))),
-    ("a list as loss", lambda q, r: replied(q, signed(q, genesis(99), {"train_loss": [0.5]}))),
-    ("another device's key", lambda q, r: replied(q, signed(q, genesis(99), LOSS, by="device 0"))),
-    ("a key that nobody enrolled", lambda q, r: replied(q, signed(q, genesis(99), LOSS, by="stranger"))),
-    ("an older round", lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_older))),
-    ("another twin", lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_twin))),
-    ("another station", lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_station))),
-    ("another base", lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_base))),
-    ("another chain", lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_chain))),
-    ("another contract", lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_contract))),
+    ("no loss", Why.MALFORMED, lambda q, r: replied(q, signed(q, genesis(99), {}))),
+    ("no examples", Why.EXAMPLES, lambda q, r: replied(q, signed(q, genesis(99), LOSS, 0))),
+    ("more examples than JSON can count", Why.EXAMPLES, lambda q, r: replied(q, signed(q, genesis(99), LOSS, 2**60))),
+    ("more examples than the chain can count", Why.EXAMPLES, lambda q, r: replied(q, _huge(q))),
+    ("a list as loss", Why.MALFORMED, lambda q, r: replied(q, signed(q, genesis(99), {"train_loss": [0.5]}))),
+    ("another device's key", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, by="device 0"))),
+    ("a key that nobody enrolled", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, by="stranger"))),
+    ("an older round", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_older))),
+    ("another twin", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_twin))),
+    ("another station", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_station))),
+    ("another base", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_base))),
+    ("another chain", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_chain))),
+    ("an older round, and says so", Why.BASE, lambda q, r: replied(q, _said(q, _older))),
+    ("another base, and says so", Why.BASE, lambda q, r: replied(q, _said(q, _other_base))),
+    ("another contract", Why.SIGNATURE, lambda q, r: replied(q, signed(q, genesis(99), LOSS, change=_other_contract))),
 ]
+
+
+def _said(request: Message, change: Callable[[RoundConfig], RoundConfig]) -> RecordDict:
+    return signed(request, genesis(99), LOSS, change=change, declare=change)
 
 
 def _huge(request: Message) -> RecordDict:

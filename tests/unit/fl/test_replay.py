@@ -115,7 +115,7 @@ def test_a_station_that_changes_its_strategy_starts_without_the_old_ones_rounds_
     replayer(station=account("station 0"), round=1, rule=WEIGHTED_MEAN, base=base, updates=old)
     for number in (2, 3):
         update = trainer.learn(base, digest_of(base), number, memory)
-        memory.recorded.append(RecordedRound(number, base, update.updates, update.rule))
+        memory.recorded.append(recorded(number, base, update))
         replayed = replayer(station=update.station, round=number, rule=update.rule, base=base, updates=update.updates)
         assert replayed == update.model
     assert memory.loads == 1

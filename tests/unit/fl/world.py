@@ -16,10 +16,11 @@ from fl.tier1 import FIRST_NODE
 from fl.training import initial_model
 from tests.unit.fl import tiny
 from twins.aggregation import weighted_mean
-from twins.contribution import SigningDomain, address_of_key
+from twins.contribution import Receipt, SigningDomain, address_of_key
+from twins.manifest import TwinPolicy
 from twins.model import TwinModel
-from twins.types import Address, Digest, address_of_bytes, sha256_digest, twin_id
-from twins.updates import DeviceUpdate, RecordedRound, StationUpdate
+from twins.types import Address, Digest, TwinId, address_of_bytes, sha256_digest, twin_id
+from twins.updates import DeviceUpdate, Entry, RecordedRound, StationUpdate
 
 TWIN = twin_id("tiny")
 DOMAIN = SigningDomain(31337, address_of_bytes(b"\x01" * 20))
@@ -53,6 +54,10 @@ def genesis(seed: int = SEED) -> TwinModel:
     return initial_model(tiny.DATASET.task, seed)
 
 
+def recorded(number: int, base: TwinModel, update: StationUpdate) -> RecordedRound:
+    return RecordedRound(number, base, update.updates, update.rule, update.noise)
+
+
 @dataclass
 class Memory:
     """A station's record."""
@@ -69,8 +74,29 @@ class Memory:
         return iter(tuple(self.recorded))
 
 
+OPEN = TwinPolicy(max_update_norm=None, max_staleness=0, sealed=True)
+"""Without a bound."""
+
+
+def noise_seed(station: int) -> Callable[[int], bytes]:
+    """What a station's noise comes from."""
+    return lambda number: hashlib.sha256(f"test/noise/{station}/{number}".encode()).digest()
+
+
+def acknowledge(station: int) -> Callable[[TwinId, int, Entry], bytes]:
+    """How a station signs receipts."""
+    return lambda twin, number, entry: Receipt(twin, number, entry.leaf_digest).sign(DOMAIN, key(f"station {station}"))
+
+
 def trainers(
-    folder: Path, *, stations: int = 2, devices: int = 6, spec: StrategySpec | None = None, seed: int = SEED
+    folder: Path,
+    *,
+    stations: int = 2,
+    devices: int = 6,
+    spec: StrategySpec | None = None,
+    seed: int = SEED,
+    policy: TwinPolicy = OPEN,
+    receipts: Path | None = None,
 ) -> tuple[StationTrainer, ...]:
     files = key_files(folder, devices)
     return tuple(
@@ -85,6 +111,10 @@ def trainers(
             members=Membership(part, tuple(files[i] for i in part)),
             spec=spec or StrategySpec(),
             seed=seed,
+            policy=policy,
+            noise_seed=noise_seed(index),
+            acknowledge=acknowledge(index),
+            receipts=receipts,
         )
         for index, part in enumerate(deal(devices, stations))
     )
@@ -117,7 +147,7 @@ class Federation:
             for trainer, memory in zip(self.trainers, self.memories, strict=True)
         )
         for update, memory in zip(updates, self.memories, strict=True):
-            memory.recorded.append(RecordedRound(number, base, update.updates, update.rule))
+            memory.recorded.append(recorded(number, base, update))
         self.history.append((base, updates))
         self.model = weighted_mean([(update.model, update.examples) for update in updates])
         return self.model
