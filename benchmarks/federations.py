@@ -25,6 +25,7 @@ from fl.training import initial_model
 from twins.aggregation import WEIGHTED_MEAN, Merge, Rule, function_of, rule_of
 from twins.contribution import SigningDomain, address_of_key
 from twins.errors import NonFiniteError
+from twins.manifest import TwinPolicy
 from twins.model import TwinModel
 from twins.types import Address, sha256_digest, twin_id
 from twins.updates import RecordedRound, device_order
@@ -282,6 +283,7 @@ def open_stations(federation: Federation, defence: Defence, seed: int, folder: P
             members=Membership(part, tuple(files[index] for index in part)),
             spec=defence.spec,
             seed=seed,
+            policy=TwinPolicy(defence.bound, max_staleness=0, sealed=False),
         )
         for account, part in zip(accounts, deal(federation.devices, federation.stations), strict=True)
     )
