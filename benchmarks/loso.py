@@ -33,6 +33,7 @@ from fl.training import initial_model
 from scripts.cli import BadInputError, command, err, out, run
 from twins.aggregation import weighted_mean
 from twins.contribution import SigningDomain, address_of_key
+from twins.manifest import TwinPolicy
 from twins.model import TwinModel
 from twins.types import Address, sha256_digest, twin_id
 from twins.updates import RecordedRound, device_order
@@ -112,6 +113,7 @@ def open_stations(split: str, settings: Settings, folder: Path) -> tuple[Station
             members=Membership(part, tuple(files[index] for index in part)),
             spec=StrategySpec(),
             seed=settings.seed,
+            policy=TwinPolicy(max_update_norm=None, max_staleness=0, sealed=True),
         )
         for account, part in zip(accounts, deal(settings.devices, settings.stations), strict=True)
     )

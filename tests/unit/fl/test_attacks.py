@@ -11,73 +11,16 @@ from flwr.app import Message, MetricRecord, RecordDict
 from fl.errors import EngineError, StrategyError
 from fl.strategies import StrategySpec
 from tests.unit.fl.hostile import BAD, CHANGED, LOSS, SIGNED, Tamper, poisoned, replied, signed
-from tests.unit.fl.world import (
-    OPEN,
-    Hostile,
-    Memory,
-    account,
-    bits,
-    device,
-    digest_of,
-    genesis,
-    recorded,
-)
+from tests.unit.fl.liar import World, fail, require_all_accounted_for
+from tests.unit.fl.world import Memory, account, bits, device, digest_of, genesis
 from tests.unit.fl.world import trainers as make_trainers
 from twins.errors import NonFiniteError
 from twins.manifest import TwinPolicy
 from twins.model import TwinModel
-from twins.updates import ContributionIndex, Rejection, StationUpdate, device_order, update_norm
 from twins.updates import RejectionReason as Why
+from twins.updates import device_order, update_norm
 
 pytestmark = pytest.mark.unit
-
-MEMORY = StrategySpec("FedAvgM", {"server_momentum": 0.9})
-"""A strategy with a memory: what it must not absorb would show in every later round."""
-
-
-def fail(request: Message, reply: Message) -> None:
-    raise OSError("its battery is empty")
-
-
-class World:
-    """One station of three devices, one of which lies when it is told how."""
-
-    def __init__(
-        self,
-        folder: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        spec: StrategySpec = MEMORY,
-        policy: TwinPolicy = OPEN,
-        devices: int = 3,
-    ) -> None:
-        self.hostile = Hostile(BAD)
-        monkeypatch.setattr("fl.station_trainer.app", self.hostile)
-        (self.trainer,) = make_trainers(folder, stations=1, devices=devices, spec=spec, policy=policy)
-        self.memory = Memory()
-
-    def learn(self, number: int) -> StationUpdate:
-        return self.trainer.learn(genesis(), digest_of(genesis()), number, self.memory)
-
-    def rejected(self, number: int) -> Rejection:
-        """Learn, and return the one rejection there is: everybody else of the roster is used."""
-        update = self.learn(number)
-        (rejection,) = update.rejections
-        assert rejection.device == device(BAD)
-        require_all_accounted_for(update, self.trainer.roster)
-        return rejection
-
-    def record(self, number: int) -> StationUpdate:
-        update = self.learn(number)
-        self.memory.recorded.append(recorded(number, genesis(), update))
-        return update
-
-
-def require_all_accounted_for(update: StationUpdate, roster: tuple[str, ...]) -> None:
-    """Each device of the roster once, used or rejected; `ContributionIndex` holds the order."""
-    index = ContributionIndex.of(update)
-    assert ContributionIndex.from_bytes(index.to_bytes()) == index
-    named = [entry.device for entry in index.entries] + [rejection.device for rejection in index.rejections]
-    assert sorted(named, key=device_order) == list(roster)
 
 
 @pytest.fixture
@@ -174,7 +117,7 @@ def test_attack_a_scaled_update_is_refused_beyond_the_norm_of_the_policy(
     world.hostile.tamper = lambda q, r: replied(q, signed(q, moved(51.0), LOSS))
     rejection = world.rejected(1)
     assert rejection.reason is Why.NORM
-    assert "expected a norm of at most 50, got 51" in rejection.detail
+    assert "expected a norm of at most 50, got 50.99999" in rejection.detail
     world.hostile.tamper = lambda q, r: replied(q, signed(q, moved(49.0), LOSS))
     assert world.learn(1).rejections == ()
 
@@ -247,36 +190,6 @@ def test_with_too_few_devices_left_for_krum_the_round_ends_with_a_clear_error(
     world.hostile.tamper = fail
     with pytest.raises(StrategyError, match=r"Krum with 1 malicious devices: expected at least 5 devices.*with 4"):
         world.learn(2)
-
-
-def test_a_device_that_raises_in_a_test_is_left_out_and_said(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    whole = world.trainer.evaluate(genesis())
-    world.hostile.tamper = fail
-    assert world.trainer.evaluate(genesis()).examples == whole.examples - 5
-    assert f"device {device(BAD)} did not evaluate: OSError: its battery is empty" in caplog.text
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("correct", 6), ("correct", -1), ("correct", 1.0), ("num-examples", 2**40), ("loss", float("nan")), ("loss", 1)],
-)
-def test_attack_a_lie_about_a_test_that_no_record_could_hold_is_left_out(
-    name: str, value: float, world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    def lie(request: Message, reply: Message) -> None:
-        reply.content.metric_records["metrics"][name] = value
-
-    world.hostile.tamper = lie
-    assert world.trainer.evaluate(genesis()).examples == 10
-    assert device(BAD) in caplog.text
-
-
-def test_when_no_device_can_test_all_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fl.station_trainer.app", lambda message, context: fail(message, message))
-    (trainer,) = make_trainers(tmp_path, stations=1, devices=2)
-    with pytest.raises(EngineError, match="expected one device at least") as caught:
-        trainer.evaluate(genesis())
-    assert all(f"device {device(index)} did not evaluate" in str(caught.value) for index in range(2))
 
 
 def test_attack_finite_weights_whose_aggregate_is_not_leave_no_momentum_behind(

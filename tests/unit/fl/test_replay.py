@@ -8,9 +8,11 @@ import pytest
 
 from fl.replay import Replayer
 from fl.strategies import StrategySpec
-from tests.unit.fl.world import Federation, Memory, account, bits, digest_of, genesis, trainers, update_of
+from tests.unit.fl.world import Federation, Memory, account, bits, digest_of, genesis, recorded, trainers, update_of
 from twins.aggregation import WEIGHTED_MEAN
-from twins.updates import RecordedRound
+from twins.errors import AggregationError
+from twins.model import TwinModel
+from twins.updates import RecordedRound, StationUpdate
 
 pytestmark = pytest.mark.unit
 
@@ -46,6 +48,17 @@ def run(folder: Path, spec: StrategySpec, *, restart_before: tuple[int, ...] = (
     return federation
 
 
+def replay(replayer: Replayer, base: TwinModel, update: StationUpdate) -> TwinModel:
+    return replayer(
+        station=update.station,
+        round=update.round,
+        rule=update.rule,
+        base=base,
+        updates=update.updates,
+        noise=update.noise,
+    )
+
+
 def results(federation: Federation) -> list[bytes]:
     return bits([update.model for _, updates in federation.history for update in updates])
 
@@ -56,10 +69,7 @@ def test_a_strategy_replays_bit_for_bit_and_runs_twice_alike(spec: StrategySpec,
     replayer = Replayer()
     for base, updates in federation.history:
         for update in updates:
-            replayed = replayer(
-                station=update.station, round=update.round, rule=update.rule, base=base, updates=update.updates
-            )
-            assert replayed == update.model
+            assert replay(replayer, base, update) == update.model
     assert results(run(tmp_path, spec)) == results(federation)
     assert federation.model != genesis()
 
@@ -75,8 +85,7 @@ def test_a_strategy_that_is_called_stateful_is_so(spec: StrategySpec, tmp_path: 
     federation = run(tmp_path, spec)
     base, updates = federation.history[-1]
     last = updates[0]
-    forgetful = Replayer()(station=last.station, round=last.round, rule=last.rule, base=base, updates=last.updates)
-    assert forgetful != last.model
+    assert replay(Replayer(), base, last) != last.model
 
 
 def test_a_round_that_was_never_recorded_leaves_no_trace(tmp_path: Path) -> None:
@@ -109,15 +118,14 @@ def test_a_station_that_changes_its_strategy_starts_without_the_old_ones_rounds_
 ) -> None:
     spec, base = StrategySpec("FedAvgM", {"server_momentum": 0.9}), genesis()
     old = tuple(update_of(f"old {i}", genesis(20 + i), 5) for i in range(3))
-    memory = Memory([RecordedRound(1, base, old, WEIGHTED_MEAN)])
+    memory = Memory([RecordedRound(1, base, old, WEIGHTED_MEAN, b"")])
     (trainer,) = trainers(tmp_path, stations=1, devices=3, spec=spec)
     replayer = Replayer()
-    replayer(station=account("station 0"), round=1, rule=WEIGHTED_MEAN, base=base, updates=old)
+    replayer(station=account("station 0"), round=1, rule=WEIGHTED_MEAN, base=base, updates=old, noise=b"")
     for number in (2, 3):
         update = trainer.learn(base, digest_of(base), number, memory)
         memory.recorded.append(recorded(number, base, update))
-        replayed = replayer(station=update.station, round=number, rule=update.rule, base=base, updates=update.updates)
-        assert replayed == update.model
+        assert replay(replayer, base, update) == update.model
     assert memory.loads == 1
 
 
@@ -125,6 +133,37 @@ def test_two_stations_share_no_state_in_a_replay() -> None:
     rule, base = StrategySpec("FedAdam").rule, genesis()
     updates = [update_of(f"d {i}", genesis(i)) for i in range(3)]
     alone, both = Replayer(), Replayer()
-    expected = alone(station=account("a"), round=1, rule=rule, base=base, updates=updates)
-    both(station=account("b"), round=1, rule=rule, base=base, updates=updates)
-    assert both(station=account("a"), round=1, rule=rule, base=base, updates=updates) == expected
+    expected = alone(station=account("a"), round=1, rule=rule, base=base, updates=updates, noise=b"")
+    both(station=account("b"), round=1, rule=rule, base=base, updates=updates, noise=b"")
+    assert both(station=account("a"), round=1, rule=rule, base=base, updates=updates, noise=b"") == expected
+
+
+@pytest.mark.parametrize("spec", STATEFUL, ids=name_of)
+def test_a_round_that_fails_is_no_reason_to_doubt_the_later_ones(spec: StrategySpec) -> None:
+    """The state begins anew: what follows is aggregated as by a station that has seen nothing before."""
+    base, station = genesis(), account("station")
+    updates = tuple(update_of(f"d {i}", genesis(20 + i)) for i in range(3))
+
+    def aggregate(replayer: Replayer, number: int, noise: bytes = b"") -> TwinModel:
+        return replayer(station=station, round=number, rule=spec.rule, base=base, updates=updates, noise=noise)
+
+    replayer, fresh = Replayer(), Replayer()
+    first = aggregate(replayer, 1)
+    with pytest.raises(AggregationError, match="expected 0 bytes of noise, got 32"):
+        aggregate(replayer, 2, bytes(32))
+    assert [aggregate(replayer, number) for number in (3, 4)] == [aggregate(fresh, number) for number in (3, 4)]
+    assert aggregate(Replayer(), 1) == first
+
+
+def test_a_restarted_station_absorbs_a_bad_round_of_its_record_as_the_replay_does(tmp_path: Path) -> None:
+    """Or every later update of it would differ from its replay."""
+    spec, base = StrategySpec("FedAvgM", {"server_momentum": 0.9}), genesis()
+    (trainer,) = trainers(tmp_path, stations=1, devices=3, spec=spec)
+    update = trainer.learn(base, digest_of(base), 1, Memory())
+    bad = RecordedRound(2, base, (*update.updates, update.updates[0]), spec.rule, b"")
+    memory, replayer = Memory([recorded(1, base, update), bad]), Replayer()
+    replay(replayer, base, update)
+    with pytest.raises(AggregationError, match="expected one update, got two"):
+        replayer(station=update.station, round=2, rule=bad.rule, base=base, updates=bad.updates, noise=b"")
+    later = trainer.learn(base, digest_of(base), 3, memory)
+    assert replay(replayer, base, later) == later.model

@@ -14,6 +14,7 @@ from fl.strategies import StrategySpec
 from tests.unit.fl import tiny
 from tests.unit.fl.world import (
     DOMAIN,
+    OPEN,
     SEED,
     TWIN,
     Federation,
@@ -28,7 +29,7 @@ from tests.unit.fl.world import (
 from twins.aggregation import WEIGHTED_MEAN, weighted_mean
 from twins.contribution import Contribution
 from twins.types import Address
-from twins.updates import StationUpdate, decode_bundle, encode_bundle
+from twins.updates import StationUpdate, decode_payloads, encode_payloads
 
 pytestmark = pytest.mark.unit
 
@@ -58,9 +59,10 @@ def test_the_stations_loss_is_weighted_by_examples(tmp_path: Path) -> None:
     assert update.metrics["train_loss"] == pytest.approx(float(expected))
 
 
-def test_updates_survive_the_bundle_that_is_stored(tmp_path: Path) -> None:
-    updates = learn(trainers(tmp_path)[0]).updates
-    assert decode_bundle(encode_bundle(updates)) == updates
+def test_updates_survive_the_bytes_that_are_stored(tmp_path: Path) -> None:
+    update = learn(trainers(tmp_path)[0])
+    data = encode_payloads(update.updates, update.noise)
+    assert decode_payloads(data, [one.entry for one in update.updates]) == (update.updates, b"")
 
 
 def test_the_engine_is_recorded_with_the_versions_that_decide_the_bits(tmp_path: Path) -> None:
@@ -125,6 +127,7 @@ def make(station: Address, files: tuple[Path, ...], **more: object) -> StationTr
         members=Membership(tuple(range(len(files))), files),
         spec=StrategySpec(),
         seed=SEED,
+        policy=OPEN,
         **more,  # type: ignore[arg-type]
     )
 

@@ -10,14 +10,16 @@ import pytest
 from flwr.app import Array, Error, Message, RecordDict
 
 from fl.client_app import RoundConfig
-from fl.errors import EngineError, UpdateRejectedError
+from fl.errors import EngineError
 from fl.grid import InProcessGrid
 from fl.strategies import StrategySpec
 from fl.strategy import StationStrategy
 from fl.tier1 import FIRST_NODE, Aggregator
+from fl.verification import Verifier
 from tests.unit.fl.world import DOMAIN, SEED, TWIN, Hostile, Memory, account, device, digest_of, genesis, trainers
 from twins.model import TwinModel
 from twins.types import Address
+from twins.updates import Rejection, RejectionReason
 
 pytestmark = pytest.mark.unit
 
@@ -52,7 +54,14 @@ def replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Message]:
 def strategy(roster: dict[int, Address]) -> StationStrategy:
     config = RoundConfig(1, SEED, TWIN, account("station 0"), digest_of(genesis()), DOMAIN)
     spec = StrategySpec()
-    return StationStrategy(spec.build(1), Aggregator(spec), config, genesis(), roster)
+    return StationStrategy(spec.build(1), Aggregator(spec), Verifier(config, genesis()), roster)
+
+
+def after(replies: list[Message], roster: dict[int, Address] = ROSTER) -> StationStrategy:
+    """Return the strategy as it is when these have come."""
+    which = strategy(roster)
+    which.aggregate_train(1, replies)
+    return which
 
 
 def test_honest_replies_are_aggregated_whatever_their_order(replies: list[Message]) -> None:
@@ -63,27 +72,41 @@ def test_honest_replies_are_aggregated_whatever_their_order(replies: list[Messag
     assert {n: a.data for n, a in records[0].items()} == {n: a.data for n, a in records[1].items()}
 
 
-def test_attack_a_reply_of_a_node_that_is_not_enrolled_here(replies: list[Message]) -> None:
+def test_attack_a_reply_of_a_node_that_is_not_enrolled_here_is_ignored(
+    replies: list[Message], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither used nor named: a record names devices of the roster."""
     enrolled = {node: who for node, who in ROSTER.items() if node != FIRST_NODE + 1}
-    with pytest.raises(UpdateRejectedError, match=rf"of node {FIRST_NODE + 1} rejected"):
-        strategy(enrolled).aggregate_train(1, replies)
+    sorted_out = after(replies, enrolled)
+    assert [update.device for update in sorted_out.updates] == sorted(enrolled.values(), key=str.lower)
+    assert sorted_out.rejections == ()
+    assert f"node {FIRST_NODE + 1}, which isn't enrolled here" in caplog.text
 
 
-def test_attack_one_reply_sent_twice_would_count_twice(replies: list[Message]) -> None:
-    with pytest.raises(UpdateRejectedError, match="expected one update of every device, got two") as caught:
-        strategy(ROSTER).aggregate_train(1, [*replies, replies[1]])
-    assert caught.value.device in ROSTER.values()
+def test_attack_one_reply_sent_twice_counts_not_even_once(replies: list[Message]) -> None:
+    sorted_out = after([*replies, replies[1]])
+    (rejection,) = sorted_out.rejections
+    assert rejection.device == ROSTER[replies[1].metadata.src_node_id]
+    assert (rejection.reason, rejection.detail) == (RejectionReason.MALFORMED, "expected one reply, got 2")
+    assert len(sorted_out.updates) == DEVICES - 1
 
 
-def test_a_round_without_a_reply_is_an_error() -> None:
-    with pytest.raises(EngineError, match="no device trained"):
+def test_a_round_without_a_reply_is_an_error_that_names_all_devices() -> None:
+    with pytest.raises(EngineError, match="got none") as caught:
         strategy(ROSTER).aggregate_train(1, [])
+    assert all(f"{device(index)}: missing: did not answer" in str(caught.value) for index in range(DEVICES))
 
 
-def test_an_error_reply_names_the_device_and_its_reason(replies: list[Message]) -> None:
+def test_a_device_that_never_answers_is_missing(replies: list[Message]) -> None:
+    by_node = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+    assert after(by_node[:2]).rejections == (Rejection(device(2), RejectionReason.MISSING, "did not answer"),)
+
+
+def test_an_error_reply_is_recorded_with_its_reason(replies: list[Message]) -> None:
     lost = Message(Error(0, "no time"), reply_to=_request(FIRST_NODE + 2))
-    with pytest.raises(EngineError, match=rf"{device(2)} did not train: no time"):
-        strategy(ROSTER).aggregate_train(1, [*replies[:2], lost])
+    by_node = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
+    expected = Rejection(device(2), RejectionReason.MISSING, "did not train: no time")
+    assert after([*by_node[:2], lost]).rejections == (expected,)
 
 
 class Bomb:
@@ -105,9 +128,8 @@ def test_attack_a_pickle_for_an_array_is_refused_and_never_opened(replies: list[
     bad = next(reply for reply in replies if reply.metadata.src_node_id == FIRST_NODE + 1)
     arrays = bad.content.array_records["arrays"]
     arrays[next(iter(arrays))] = Array("object", (1,), "numpy.ndarray", buffer.getvalue())
-    with pytest.raises(UpdateRejectedError, match="malformed") as caught:
-        strategy(ROSTER).aggregate_train(1, replies)
-    assert caught.value.device == device(1)
+    (rejection,) = after(replies).rejections
+    assert (rejection.device, rejection.reason) == (device(1), RejectionReason.MALFORMED)
     assert not Bomb.ran
 
 

@@ -36,7 +36,7 @@ def rule(name: str, parameters: dict[str, object] | None = None, version: str = 
 
 def replay(which: Rule, trusted: tuple[str, ...] = ()) -> object:
     updates = [update_of(name, genesis(seed)) for seed, name in enumerate(("a", "b", "c"))]
-    return Replayer(trusted)(station=account("s"), round=1, rule=which, base=genesis(), updates=updates)
+    return Replayer(trusted)(station=account("s"), round=1, rule=which, base=genesis(), updates=updates, noise=b"")
 
 
 def test_values_of_arguments_are_json_or_texts() -> None:
@@ -125,7 +125,14 @@ def test_own_code_works_live_and_replays_once_it_is_trusted(tmp_path: Path) -> N
     halfway = [(base.tensors[name] + mean.tensors[name]) / 2 for name in base.tensors]
     assert all(abs(a - b).max() < 1e-6 for a, b in zip(update.model.tensors.values(), halfway, strict=True))
 
-    told = {"station": update.station, "round": 1, "rule": update.rule, "base": base, "updates": update.updates}
+    told = {
+        "station": update.station,
+        "round": 1,
+        "rule": update.rule,
+        "base": base,
+        "updates": update.updates,
+        "noise": b"",
+    }
     with pytest.raises(AggregationError, match="isn't trusted here"):
         Replayer()(**told)
     assert bits([Replayer([own])(**told)]) == bits([update.model])
