@@ -90,6 +90,8 @@ class SignedReceipt:
         signatures = config[f"{_PREFIX}contribution"], config[f"{_PREFIX}signature"]
         if type(number) is not int or type(examples) is not int or {type(one) for one in signatures} != {bytes}:
             raise TypeError(f"expected two numbers and two signatures, got {number!r}, {examples!r} and {signatures!r}")
+        if not (0 <= number < 2**64 and 0 <= examples < 2**64):
+            raise TypeError(f"expected numbers of 64 bits, got round {number} and {examples} examples")
         # The names become a path: parsed, so that a station can't have a device write elsewhere.
         contribution = Contribution(
             TwinId(parse_digest(config[f"{_PREFIX}twin"])),

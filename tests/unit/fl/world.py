@@ -10,6 +10,7 @@ from pathlib import Path
 from flwr.app import Context, Message
 
 from fl.client_app import app
+from fl.receipts import Acknowledge
 from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
 from fl.strategies import StrategySpec
 from fl.tier1 import FIRST_NODE
@@ -19,8 +20,8 @@ from twins.aggregation import weighted_mean
 from twins.contribution import Receipt, SigningDomain, address_of_key
 from twins.manifest import TwinPolicy
 from twins.model import TwinModel
-from twins.types import Address, Digest, TwinId, address_of_bytes, sha256_digest, twin_id
-from twins.updates import DeviceUpdate, Entry, RecordedRound, StationUpdate
+from twins.types import Address, Digest, address_of_bytes, sha256_digest, twin_id
+from twins.updates import DeviceUpdate, RecordedRound, StationUpdate
 
 TWIN = twin_id("tiny")
 DOMAIN = SigningDomain(31337, address_of_bytes(b"\x01" * 20))
@@ -83,7 +84,7 @@ def noise_seed(station: int) -> Callable[[int], bytes]:
     return lambda number: hashlib.sha256(f"test/noise/{station}/{number}".encode()).digest()
 
 
-def acknowledge(station: int) -> Callable[[TwinId, int, Entry], bytes]:
+def acknowledge(station: int) -> Acknowledge:
     """How a station signs receipts."""
     return lambda twin, number, entry: Receipt(twin, number, entry.leaf_digest).sign(DOMAIN, key(f"station {station}"))
 
@@ -97,6 +98,7 @@ def trainers(
     seed: int = SEED,
     policy: TwinPolicy = OPEN,
     receipts: Path | None = None,
+    acknowledging: Callable[[int], Acknowledge | None] = acknowledge,
 ) -> tuple[StationTrainer, ...]:
     files = key_files(folder, devices)
     return tuple(
@@ -113,7 +115,7 @@ def trainers(
             seed=seed,
             policy=policy,
             noise_seed=noise_seed(index),
-            acknowledge=acknowledge(index),
+            acknowledge=acknowledging(index),
             receipts=receipts,
         )
         for index, part in enumerate(deal(devices, stations))
