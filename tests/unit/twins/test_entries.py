@@ -149,6 +149,7 @@ def test_a_short_line_stays_as_it_is() -> None:
     assert one_line(text) == text
     assert one_line(" two\n lines\tof\r\n it ") == "two lines of it"
     assert one_line("\ud800\x00\u2028") == ""
+    assert one_line("x" * 199 + " cut after the blank") == "x" * 199
 
 
 @pytest.mark.parametrize(
