@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fl.errors import FlError
-from fl.strategies import StrategySpec, spec_of
+from fl.strategies import spec_of
 from fl.tier1 import Aggregator
-from twins.aggregation import WEIGHTED_MEAN, Rule
+from twins.aggregation import Rule
 from twins.errors import AggregationError
 from twins.model import TwinModel
 from twins.types import Address
@@ -43,10 +43,10 @@ class Replayer:
                 then goes on as from its first round.
         """
         try:
-            spec = StrategySpec() if rule == WEIGHTED_MEAN else spec_of(rule, self._trusted)
+            spec = spec_of(rule, self._trusted)
             key = (station, f"{rule} {sorted(rule.parameters.items())}")
             if key not in self._aggregators:
-                self._aggregators[key] = Aggregator(spec)
+                self._aggregators[key] = Aggregator(spec, rule)
             return self._aggregators[key].aggregate(round, base, updates, noise)
-        except FlError as error:
+        except (FlError, AggregationError) as error:
             raise AggregationError(f"tier 1 of round {round}, station {station}: {error}") from error

@@ -204,7 +204,7 @@ class StationTrainer:
 
     def _catch_up(self, history: History) -> None:
         """Rebuild the strategy's state from the record when it differs from what was absorbed here."""
-        if self._spec.is_mean or self._absorbed == history.rounds:
+        if self._spec.is_own or self._absorbed == history.rounds:
             return
         self._absorbed = None
         self._aggregator = Aggregator(self._spec)

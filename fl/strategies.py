@@ -1,8 +1,9 @@
 """Which Flower strategy a station uses, by name; and the rule that manifests record for it.
 
-FedAvg and FedProx aggregate by Twinledger's own weighted mean (float64, sorted), the same rule as tier 2. Every
-other strategy runs Flower's own code on the updates sorted by device, and is replayable with the same Flower. So do
-these two under differential privacy (`fl.privacy`).
+FedAvg and FedProx aggregate by Twinledger's own weighted mean (float64, sorted), the same rule as tier 2. The robust
+rules of tier 2 can be had by their names: they need no Flower to replay, and ignore the examples that a device claims.
+Every other strategy runs Flower's own code on the updates sorted by device, and is replayable with the same Flower; so
+do FedAvg and FedProx under differential privacy (`fl.privacy`).
 """
 
 from __future__ import annotations
@@ -15,18 +16,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import flwr
+import numpy as np
 from flwr.serverapp import strategy as flower
 from flwr.serverapp.strategy import Strategy
 
 from fl.arguments import held, parse_arguments, require_known
 from fl.errors import StrategyError
 from fl.privacy import PrivacySpec
-from twins.aggregation import WEIGHTED_MEAN, Rule
+from twins.aggregation import WEIGHTED_MEAN, Rule, function_of, rule_of
 from twins.canonical import Json
+from twins.errors import AggregationError
+from twins.model import TwinModel
 
 logging.getLogger("flwr").setLevel(logging.ERROR)  # its round banners would drown a station's and an auditor's output
 
 _MEAN = ("FedAvg", "FedProx")
+
+_OWN = "twinledger/"
 
 _PRIVACY = "privacy"  # in a rule's parameters, beside the strategy's arguments
 
@@ -61,8 +67,9 @@ class StrategySpec:
     """A strategy by name and arguments.
 
     Attributes:
-        name: a class of ``flwr.serverapp.strategy``, or ``module:Class``.
-        arguments: for its constructor.
+        name: a class of ``flwr.serverapp.strategy``, ``module:Class``, or a rule of `twins.aggregation`
+            (``twinledger/median``, …).
+        arguments: for its constructor, or the rule's parameters.
         privacy: noise and clipping around it.
     """
 
@@ -84,6 +91,8 @@ class StrategySpec:
             )
         if _PRIVACY in self.arguments:  # a rule could be read in two ways
             raise StrategyError(f"strategy {self.name}: argument {_PRIVACY}: that name is taken, choose another")
+        if self.name.startswith(_OWN):
+            self._own_rule()
 
     @classmethod
     def parse(
@@ -108,16 +117,24 @@ class StrategySpec:
     @property
     def rule(self) -> Rule:
         """The tier-1 rule that manifests record."""
-        if self.is_mean:
+        if self.name.startswith(_OWN):
+            return self._own_rule()
+        if self.is_own:
             return WEIGHTED_MEAN
         prefix = "python" if ":" in self.name else "flwr"
         private = {} if self.privacy is None else {_PRIVACY: self.privacy.to_json()}
         return Rule(f"{prefix}/{self.name}", flwr.__version__, {**self.arguments, **private})
 
     @property
-    def is_mean(self) -> bool:
-        """Whether updates are aggregated by the weighted mean."""
-        return self.name in _MEAN and self.privacy is None
+    def is_own(self) -> bool:
+        """Whether updates are aggregated by a rule of `twins.aggregation`, which has no state and needs no Flower."""
+        return self.name.startswith(_OWN) or (self.name in _MEAN and self.privacy is None)
+
+    def _own_rule(self) -> Rule:
+        try:
+            return rule_of(self.name.removeprefix(_OWN), self.arguments)
+        except AggregationError as error:
+            raise StrategyError(f"strategy {self.name}: {error}") from error
 
     @property
     def plain(self) -> StrategySpec:
@@ -130,6 +147,8 @@ class StrategySpec:
         Raises:
             StrategyError: unknown, or arguments that it doesn't take.
         """
+        if self.name.startswith(_OWN):  # the mean's: what devices are told is all that it is asked for
+            return StrategySpec().build(devices)
         found = _find(self.name)
         accepted = {n: p for n, p in inspect.signature(found).parameters.items() if n not in _RESERVED}
         required = [n for n, p in accepted.items() if p.default is p.empty]
@@ -153,6 +172,13 @@ class StrategySpec:
                 Vulnerability of Distributed Learning in Byzantium, 2018, section 4). Flower would let Krum go on
                 below that, without its guarantee, and leave Bulyan's round without a result.
         """
+        if self.name.startswith(_OWN):
+            probe = TwinModel({"probe": np.zeros(1, np.float32)})
+            try:
+                function_of(self.rule)([(probe, 1)] * devices)
+            except AggregationError as error:
+                raise StrategyError(f"strategy {self.name} with {devices} devices: {error}") from error
+            return
         strategy = self.build(devices)
         malicious = getattr(strategy, "num_malicious_nodes", 0)
         least = 1
@@ -177,10 +203,14 @@ def spec_of(rule: Rule, trusted: Sequence[str] = ()) -> StrategySpec:
         trusted: names ``module:Class`` that may be imported.
 
     Raises:
+        AggregationError: a rule of ours of another version, or with parameters that it doesn't take.
         StrategyError: not a strategy of this Flower, of another version of Flower, or code that the caller hasn't
             named: a manifest must not decide what an auditor imports and runs.
     """
     prefix, _, name = rule.name.partition("/")
+    if rule.name.startswith(_OWN):
+        function_of(rule)
+        return StrategySpec(rule.name, rule.parameters)
     if prefix == "python" and name not in trusted:
         raise StrategyError(f"rule {rule} runs {name}, which isn't trusted here: read that code, then allow it by name")
     if prefix not in ("flwr", "python") or (prefix == "flwr" and ":" in name):
@@ -214,5 +244,7 @@ def _find(name: str) -> type[Strategy]:
     except (ImportError, AttributeError, ValueError, TypeError) as error:  # TypeError: a relative module
         raise StrategyError(f"strategy {name}: {error}") from error
     if not (inspect.isclass(found) and issubclass(found, Strategy)) or inspect.isabstract(found):
-        raise StrategyError(f"unknown strategy {name!r}: expected one of {', '.join(_CHOICE)}, or module:Class")
+        raise StrategyError(
+            f"unknown strategy {name!r}: expected one of {', '.join(_CHOICE)}, or module:Class, or twinledger/RULE"
+        )
     return found

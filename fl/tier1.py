@@ -26,7 +26,7 @@ from fl.errors import StrategyError, UpdateRejectedError
 from fl.grid import InProcessGrid
 from fl.privacy import drawn_from
 from fl.strategies import StrategySpec
-from twins.aggregation import weighted_mean
+from twins.aggregation import Rule, function_of
 from twins.model import TwinModel
 from twins.updates import NOISE, DeviceUpdate, RejectionReason, device_order, update_norm
 
@@ -43,13 +43,19 @@ class Aggregator:
         spec: which strategy.
     """
 
-    def __init__(self, spec: StrategySpec) -> None:
-        """Begin without state."""
+    def __init__(self, spec: StrategySpec, rule: Rule | None = None) -> None:
+        """Begin without state.
+
+        Args:
+            spec: which strategy.
+            rule: as a record has it, if its version is older than ``spec.rule``'s.
+        """
         self.spec = spec
+        self._merge = function_of(rule or spec.rule) if spec.is_own else None
         self._begin()
 
     def _begin(self) -> None:
-        self._strategy = None if self.spec.is_mean else self.spec.plain.build(1)
+        self._strategy = self.spec.plain.build(1)
         self._clipping_norm: float | None = None  # where it adapts, from the second round on
 
     def aggregate(
@@ -90,8 +96,8 @@ class Aggregator:
         for update, model in zip(ordered, models, strict=True):
             model.require_schema(base.schema(), f"update of device {update.device}")
         pairs = list(zip(ordered, models, strict=True))
-        if self._strategy is None:
-            result = weighted_mean([(model, update.examples) for update, model in pairs])
+        if self._merge is not None:
+            result = self._merge([(model, update.examples) for update, model in pairs])
         else:
             self._require_clipped(base, pairs)
             result = self._by_flower(self._strategy, round_number, base, pairs, noise)
@@ -102,8 +108,10 @@ class Aggregator:
     def _require_clipped(self, base: TwinModel, updates: Sequence[tuple[DeviceUpdate, TwinModel]]) -> None:
         """Refuse a record in which a station let an unclipped update through: its noise would hide too little."""
         bound = None if self.spec.privacy is None else self.spec.privacy.bound(base)
-        for update, model in updates if bound is not None else ():
-            if (moved := update_norm(model, base)) > bound:  # type: ignore[operator]
+        if bound is None:
+            return
+        for update, model in updates:
+            if (moved := update_norm(model, base)) > bound:
                 detail = f"expected it clipped to {bound:g}, got a norm of {moved:g}"
                 raise UpdateRejectedError(update.device, RejectionReason.NORM, detail)
 

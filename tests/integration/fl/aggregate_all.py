@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from fl.privacy import PrivacySpec
 from fl.strategies import StrategySpec
 from fl.tier1 import Aggregator
 from twins.model import TwinModel
 from twins.types import address_of_bytes, sha256_digest
-from twins.updates import DeviceUpdate
+from twins.updates import NOISE, DeviceUpdate
 
 DEVICES, WEIGHTS = 10, 20_000
 SPECS = (
@@ -19,6 +20,14 @@ SPECS = (
     StrategySpec("Bulyan", {"num_malicious_nodes": 1}),
     StrategySpec("FedMedian"),
     StrategySpec("FedTrimmedAvg", {"beta": 0.2}),
+    *(
+        StrategySpec("FedAvg", {}, PrivacySpec(kind, {"noise_multiplier": 0.2, **arguments}))
+        for kind, arguments in {
+            "fixed": {"clipping_norm": 1.0},
+            "adaptive": {"initial_clipping_norm": 1.0},
+            "client": {"clipping_norm": 100.0},
+        }.items()
+    ),
 )
 
 
@@ -36,7 +45,11 @@ def main() -> None:
     ]
     base = TwinModel({"w": np.zeros(WEIGHTS, np.float32)})
     for spec in SPECS:
-        print(spec.name, sha256_digest(Aggregator(spec).aggregate(1, base, updates).to_bytes()))
+        noise = b"" if spec.privacy is None else bytes(range(NOISE))
+        aggregator = Aggregator(spec)
+        for number in (1, 2):  # some carry state from the first to the second
+            result = aggregator.aggregate(number, base, updates, noise)
+        print(spec.name, spec.privacy and spec.privacy.kind, sha256_digest(result.to_bytes()))
 
 
 if __name__ == "__main__":

@@ -63,7 +63,9 @@ def test_the_signature_over_what_was_sent_recovers_to_the_device(grid: InProcess
     for index, reply in enumerate(ask(grid)):
         statement, signature = contribution_of(reply)
         assert statement.signer(DOMAIN, signature) == device(index)
-        assert reply.content.config_records["contribution"]["device"] == device(index)
+        stated = reply.content.config_records["contribution"]
+        assert (stated["device"], stated["round"], stated["base"]) == (device(index), CONFIG.round, CONFIG.base)
+        assert stated["digest"] == statement.digest
         assert statement.examples == len(tiny.partition("plain", 3)[index].train_y)
 
 

@@ -65,6 +65,9 @@ def test_two_tiers_are_one_mean_up_to_the_rounding_of_float32(updates: list[Devi
         ("Bulyan", {}),
         ("FedMedian", {}),
         ("FedTrimmedAvg", {}),
+        ("twinledger/median", {}),
+        ("twinledger/trimmed-mean", {"trim": 0.34}),
+        ("twinledger/multi-krum", {"malicious": 0, "select": 2}),
     ],
 )
 @settings(max_examples=15)
@@ -101,16 +104,26 @@ def test_krum_returns_one_of_the_updates(updates: list[DeviceUpdate]) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["FedMedian", "twinledger/median"])
 @settings(max_examples=20)
-@given(fleets(least=4), st.floats(1e4, 2.0**100, width=32))
-def test_one_far_liar_does_not_carry_the_median_away(updates: list[DeviceUpdate], far: float) -> None:
+@given(updates=fleets(least=4), far=st.floats(1e4, 2.0**100, width=32))
+def test_one_far_liar_does_not_carry_the_median_away(name: str, updates: list[DeviceUpdate], far: float) -> None:
     """Of n > 2 values the median lies between two honest ones, wherever one liar stands."""
     lie = TwinModel({name: np.full_like(array, far) for name, array in ZERO.tensors.items()})
-    result = tier1("FedMedian", [*updates[1:], update_of("liar", lie, 1_000_000)])
+    result = tier1(name, [*updates[1:], update_of("liar", lie, 1_000_000)])
     for name, array in result.tensors.items():
         honest = np.stack([update.model().tensors[name] for update in updates[1:]])
         assert (array <= honest.max(axis=0)).all()
         assert (array >= honest.min(axis=0)).all()
+
+
+@settings(max_examples=20)
+@given(fleets(least=5))
+def test_a_liar_among_those_that_krum_selects_gains_nothing_by_claiming_examples(updates: list[DeviceUpdate]) -> None:
+    """Flower's MultiKrum weighs by them; ours doesn't."""
+    greedy = [*updates[1:], update_of("device 0", updates[0].model(), 2**32)]
+    rule, arguments = "twinledger/multi-krum", {"malicious": 1, "select": 3}
+    assert tier1(rule, greedy, arguments) == tier1(rule, updates, arguments)
 
 
 def test_a_device_twice_is_refused() -> None:

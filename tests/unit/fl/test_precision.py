@@ -57,6 +57,15 @@ def test_a_trimmed_mean_is_the_exact_one_rounded_once() -> None:
     assert np.array_equal(result.tensors["w"], exact.astype(np.float32))
 
 
+@pytest.mark.parametrize("order", [(0.0, -0.0, -0.0), (-0.0, 0.0, -0.0), (-0.0, -0.0, 0.0)])
+def test_attack_a_negative_zero_leaves_no_trace(order: tuple[float, ...]) -> None:
+    """Which of two equal zeros is the median, the processor would decide: and an auditor has another one."""
+    updates = [update_of(f"d{i}", TwinModel({"w": np.array([zero], np.float32)})) for i, zero in enumerate(order)]
+    for name in ("FedMedian", "FedTrimmedAvg", "Krum"):
+        result = Aggregator(StrategySpec(name)).aggregate(1, TwinModel({"w": np.ones(1, np.float32)}), updates)
+        assert not np.signbit(result.tensors["w"]).any()
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "fast", "true", "null", "[1]", '"0.1"'])
 def test_an_argument_that_is_no_number_is_refused_before_anybody_trains(value: str) -> None:
     with pytest.raises(StrategyError, match="FedAdam"):

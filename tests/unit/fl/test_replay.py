@@ -31,6 +31,10 @@ STRATEGIES = [
     StrategySpec("Bulyan"),
     StrategySpec("FedMedian"),
     StrategySpec("FedTrimmedAvg"),
+    StrategySpec("twinledger/median"),
+    StrategySpec("twinledger/trimmed-mean", {"trim": 0.34}),
+    StrategySpec("twinledger/krum", {"malicious": 0}),
+    StrategySpec("twinledger/multi-krum", {"malicious": 0, "select": 2}),
 ]
 STATEFUL = [spec for spec in STRATEGIES if spec.name in {"FedAdam", "FedYogi", "FedAdagrad", "FedAvgM"}]
 

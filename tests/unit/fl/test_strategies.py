@@ -13,7 +13,7 @@ from fl.replay import Replayer
 from fl.strategies import StrategySpec, spec_of
 from fl.tier1 import Aggregator
 from tests.unit.fl.world import Memory, account, bits, digest_of, genesis, trainers, update_of
-from twins.aggregation import WEIGHTED_MEAN, Rule, weighted_mean
+from twins.aggregation import WEIGHTED_MEAN, Rule, rule_of, weighted_mean
 from twins.errors import AggregationError
 
 pytestmark = pytest.mark.unit
@@ -205,7 +205,7 @@ def test_a_rule_of_another_flower_is_refused_with_the_version_to_install(version
 
 def test_another_version_of_the_weighted_mean_is_refused() -> None:
     for other in (Rule(WEIGHTED_MEAN.name, "2"), Rule(WEIGHTED_MEAN.name, "1", {"trim": 1})):
-        with pytest.raises(AggregationError, match="unknown rule"):
+        with pytest.raises(AggregationError, match=r"round 1, station .*twinledger/weighted-mean"):
             replay(other)
 
 
@@ -213,6 +213,38 @@ def test_another_version_of_the_weighted_mean_is_refused() -> None:
 def test_attack_a_rule_with_arguments_that_live_stations_cannot_give_is_refused(parameters: dict[str, object]) -> None:
     with pytest.raises(AggregationError, match="unknown"):
         replay(rule("flwr/FedAdam", parameters))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("twinledger/mode", [], "expected one of weighted-mean, median"),
+        ("twinledger/krum", [], "expected the parameters malicious"),
+        ("twinledger/krum", ["malicious=1", "speed=2"], "expected the parameters malicious"),
+        ("twinledger/trimmed-mean", ["trim=0.5"], "expected a number from 0 to below 0.5"),
+        ("twinledger/krum", ["malicious=true"], "expected a whole number"),
+    ],
+)
+def test_a_rule_of_ours_is_held_to_its_parameters(name: str, arguments: list[str], message: str) -> None:
+    with pytest.raises(StrategyError, match=message):
+        StrategySpec.parse(name, arguments)
+
+
+def test_a_rule_of_ours_is_recorded_as_at_tier_2_and_needs_no_flower() -> None:
+    spec = StrategySpec.parse("twinledger/krum", ["malicious=1"])
+    assert spec.rule == rule_of("krum", {"malicious": 1})
+    assert spec_of(spec.rule) == spec
+    assert StrategySpec("twinledger/weighted-mean").rule == WEIGHTED_MEAN
+    for other in (Rule("twinledger/krum", "9", {"malicious": 1}), Rule("twinledger/krum", flwr.__version__)):
+        with pytest.raises(AggregationError, match="cannot compute rule"):
+            replay(other)
+
+
+def test_too_few_devices_for_a_rule_of_ours_are_refused() -> None:
+    spec = StrategySpec("twinledger/krum", {"malicious": 1})
+    spec.require_devices(5)
+    with pytest.raises(StrategyError, match=r"twinledger/krum with 4 devices: .*expected at least 5"):
+        spec.require_devices(4)
 
 
 def test_too_few_updates_for_a_strategy_are_a_clear_error() -> None:
