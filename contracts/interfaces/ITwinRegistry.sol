@@ -106,7 +106,7 @@ interface ITwinRegistry {
     /// @notice Registers a twin; the caller becomes its owner.
     /// @param twin keccak256 of the twin's namespaced name.
     /// @param manifest digest of the twin's own manifest.
-    /// @param policy nothing in it may be zero.
+    /// @param policy nothing in it but `openGrace` may be zero.
     function registerTwin(bytes32 twin, bytes32 manifest, RoundPolicy calldata policy) external;
 
     /// @notice Replaces the twin's own manifest. Only its owner; `revision` must be the next.

@@ -34,4 +34,16 @@ library StationSet {
             return uint8((set * 0x0101010101010101) >> 56);
         }
     }
+
+    /// @notice Index of the member with `rank` others below it; `rank` is less than the number of members.
+    function nth(uint64 set, uint256 rank) internal pure returns (uint8 index) {
+        // Unchecked: a set has `rank` + 1 members at least, so the loop ends before the index reaches 64.
+        unchecked {
+            for (;; ++index) {
+                if (set & only(index) == 0) continue;
+                if (rank == 0) return index;
+                --rank;
+            }
+        }
+    }
 }
