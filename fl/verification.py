@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flwr.app import Message
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
 
 from fl.arrays import from_record
 from fl.client_app import TRAIN_LOSS, RoundConfig
@@ -43,7 +46,8 @@ class Verifier:
             UpdateRejectedError: with the reason that the record will have.
         """
         if reply.has_error():
-            raise UpdateRejectedError(device, RejectionReason.MISSING, f"did not train: {reply.error.reason}")
+            logging.getLogger(__name__).warning("device %s did not train: %s", device, reply.error.reason)
+            raise UpdateRejectedError(device, RejectionReason.MISSING, f"did not train: {_kind(reply.error)}")
         update, model, declared = _read(device, reply)
         config = self.config
         if declared != (config.round, config.base):
@@ -74,6 +78,15 @@ class Verifier:
             raise UpdateRejectedError(update.device, RejectionReason.SIGNATURE, str(error)) from error
         if signer != update.device:
             raise UpdateRejectedError(update.device, RejectionReason.SIGNATURE, f"it recovers to {signer}")
+
+
+def _kind(error: Error) -> str:
+    """Return the type of a device's error, or Flower's code of it.
+
+    Not its text: the record is public and for ever, and an error's text may have a path, a host or data in it.
+    """
+    named = re.match(r"[A-Za-z_]\w*(?=: )", error.reason or "")
+    return named[0] if named and error.code == ErrorCode.CLIENT_APP_RAISED_EXCEPTION else f"error {error.code}"
 
 
 def _read(device: Address, reply: Message) -> tuple[DeviceUpdate, TwinModel, tuple[Any, Any]]:

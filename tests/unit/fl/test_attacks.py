@@ -153,20 +153,23 @@ def test_a_truth_value_is_no_number_of_examples() -> None:
         MetricRecord({"num-examples": True})
 
 
-def test_a_device_that_raises_is_missing_with_its_error_and_the_station_goes_on(
-    world: World, honest: list[bytes]
+def test_a_device_that_raises_is_missing_with_its_kind_of_error_and_the_station_goes_on(
+    world: World, honest: list[bytes], caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Its text may tell of the device's files or data: it's for the station's log, not for a public record."""
     first = world.record(1)
     world.hostile.tamper = fail
     rejection = world.rejected(2)
-    assert (rejection.reason, rejection.detail) == (Why.MISSING, "did not train: OSError: its battery is empty")
+    assert (rejection.reason, rejection.detail) == (Why.MISSING, "did not train: OSError")
+    assert f"device {device(BAD)} did not train: OSError: its battery is empty" in caplog.text
     world.hostile.tamper = None
     assert bits([first.model, world.record(2).model]) == honest
 
 
-def test_attack_an_error_of_many_lines_fits_the_record(world: World) -> None:
+def test_attack_a_text_of_many_lines_fits_the_record(world: World) -> None:
     def shout(request: Message, reply: Message) -> None:
-        raise OSError("no\npower\x00\ud800" * 999)
+        reply.content.metric_records["metrics"]["train_loss"] = [1] * 999
+        reply.content.metric_records["metrics"]["no\npower\x00\ud800" * 999] = 1.0
 
     world.hostile.tamper = shout
     detail = world.rejected(1).detail

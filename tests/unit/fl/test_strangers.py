@@ -103,9 +103,9 @@ def test_a_device_that_never_answers_is_missing(replies: list[Message]) -> None:
 
 
 def test_an_error_reply_is_recorded_with_its_reason(replies: list[Message]) -> None:
-    lost = Message(Error(0, "no time"), reply_to=_request(FIRST_NODE + 2))
+    lost = Message(Error(5, "Alice's watch: no time"), reply_to=_request(FIRST_NODE + 2))
     by_node = sorted(replies, key=lambda reply: reply.metadata.src_node_id)
-    expected = Rejection(device(2), RejectionReason.MISSING, "did not train: no time")
+    expected = Rejection(device(2), RejectionReason.MISSING, "did not train: error 5")
     assert after([*by_node[:2], lost]).rejections == (expected,)
 
 
