@@ -143,8 +143,9 @@ class StationTrainer:
 
         Raises:
             EngineError: no device's update can be used; all are named.
-            StrategyError: too few can, for the strategy. Nothing was made then; a strategy with state is rebuilt from
-                the history at the next call.
+            StrategyError: too few can, for the strategy.
+            NonFiniteError: the strategy's own arithmetic overflowed: the twin's policy needs a bound on the norm.
+                Nothing was made then; a strategy with state is rebuilt from the history at the next call.
         """
         self._catch_up(history)
         self._absorbed = None

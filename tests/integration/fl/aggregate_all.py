@@ -20,6 +20,9 @@ SPECS = (
     StrategySpec("Bulyan", {"num_malicious_nodes": 1}),
     StrategySpec("FedMedian"),
     StrategySpec("FedTrimmedAvg", {"beta": 0.2}),
+    StrategySpec("twinledger/median"),
+    StrategySpec("twinledger/trimmed-mean", {"trim": 0.2}),
+    StrategySpec("twinledger/multi-krum", {"malicious": 1, "select": 3}),
     *(
         StrategySpec("FedAvg", {}, PrivacySpec(kind, {"noise_multiplier": 0.2, **arguments}))
         for kind, arguments in {
