@@ -7,7 +7,7 @@ import {StationSet} from "../lib/StationSet.sol";
 import {Statements} from "../lib/Statements.sol";
 
 /// @title What the ledger stores, and what follows from it
-/// @dev A steady round writes one fresh slot, its model's; everything else reuses the twin's own.
+/// @dev A steady round writes one fresh slot, its model's when it is final; all else reuses the twin's own.
 /// Times are `block.timestamp` in 32 bits: exact until 2106-02-07. Whoever seals blocks can move them by seconds;
 /// the twin's policy asks for windows long enough that this decides nothing.
 abstract contract Ledger is IRoundLedger {
@@ -45,9 +45,10 @@ abstract contract Ledger is IRoundLedger {
 
     mapping(bytes32 twin => RoundRecord) internal _rounds;
     mapping(bytes32 twin => Ballot) internal _ballots;
-    /// @dev Final models. In a round being attested: the candidate, which is the model that was voted for first.
-    /// It lies where the final model will, so that a round in which all agree writes its digest once.
+    /// @dev Final models, and nothing else.
     mapping(bytes32 twin => mapping(uint32 number => bytes32 digest)) internal _models;
+    /// @dev The model that was voted for first: one slot per twin, used again by each round.
+    mapping(bytes32 twin => bytes32 digest) internal _candidates;
     /// @dev Votes for models other than the candidate, under `_dissentKey`.
     mapping(bytes32 dissentKey => uint64 voters) internal _dissent;
 
@@ -90,7 +91,7 @@ abstract contract Ledger is IRoundLedger {
 
     /// @dev Zero while nobody has voted: the digest of a voided vote, or none.
     function _candidateOf(bytes32 twin, Ballot memory ballot) internal view returns (bytes32) {
-        return ballot.voted == 0 ? bytes32(0) : _models[twin][ballot.number];
+        return ballot.voted == 0 ? bytes32(0) : _candidates[twin];
     }
 
     function _votesFor(bytes32 twin, Ballot memory ballot, bytes32 model) internal view returns (uint64) {
@@ -123,7 +124,9 @@ abstract contract Ledger is IRoundLedger {
         if (round.head == round.number) return Status.Final;
         if (round.minUpdates == 0) return Status.Aborted;
         if (block.timestamp >= uint256(round.submitUntil) + round.attestFor) return Status.Expired;
-        bool enough = (round.submitted & ~ballot.excluded).count() >= round.minUpdates;
+        // In a round without a fault everybody's update counts: then there is nothing to count.
+        bool enough = (round.submitted == round.electorate && ballot.excluded == 0)
+            || (round.submitted & ~ballot.excluded).count() >= round.minUpdates;
         if (block.timestamp >= round.submitUntil) return enough ? Status.Attesting : Status.Expired;
         return enough && round.electorate & active & ~round.submitted == 0 ? Status.Attesting : Status.Submitting;
     }
@@ -131,9 +134,13 @@ abstract contract Ledger is IRoundLedger {
     /// @dev ceil(2m/3) of the live, and more than half of those at opening: or suspensions could hand a round to a
     /// minority.
     function _quorumOf(uint64 electorate, uint64 live) internal pure returns (uint8) {
-        uint8 twoThirds = (2 * live.count() + 2) / 3;
-        uint8 majority = electorate.count() / 2 + 1;
-        return twoThirds > majority ? twoThirds : majority;
+        // Unchecked: counts are at most 64.
+        unchecked {
+            uint8 electors = electorate.count();
+            uint8 majority = electors / 2 + 1;
+            uint8 twoThirds = (2 * (live == electorate ? electors : live.count()) + 2) / 3;
+            return twoThirds > majority ? twoThirds : majority;
+        }
     }
 
     /// @dev A vote counts only together with those for the same updates.

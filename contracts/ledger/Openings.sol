@@ -63,8 +63,6 @@ abstract contract Openings is Ledger {
         record.minUpdates = 0;
         record.submitUntil = uint32(block.timestamp);
         _ballots[twin] = ballot;
-        // A candidate without a quorum must never be taken for a model, be it as the base of an update.
-        delete _models[twin][number];
         emit RoundAborted(twin, number, msg.sender, round.submitted, ballot.voted);
     }
 

@@ -52,7 +52,7 @@ abstract contract Submissions is Ledger {
                 _rounds[update.twin].submitted = round.submitted | station;
                 // With the roster of this moment: a later one must not rewrite who was in it.
                 _commitments[update.twin][msg.sender][update.round % COMMITMENTS] =
-                    keccak256(abi.encode(Recorded(update, msg.sender, roster)));
+                    keccak256(abi.encode(update, msg.sender, roster)); // as abi.encode(Recorded)
             }
         }
         emit UpdateSubmitted(

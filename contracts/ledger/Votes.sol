@@ -32,7 +32,7 @@ abstract contract Votes is Ledger {
 
         if (candidate == 0) {
             candidate = model;
-            _models[twin][number] = model;
+            _candidates[twin] = model;
         }
         uint64 voters;
         if (model == candidate) {
@@ -141,13 +141,7 @@ abstract contract Votes is Ledger {
     function _finalize(bytes32 twin, RoundRecord memory round, Ballot memory ballot, bytes32 model, uint64 attesters)
         private
     {
-        bytes32 candidate = _candidateOf(twin, ballot);
-        if (model != candidate) {
-            // The votes follow their models, so that `votesFor` stays true after the end.
-            if (candidate != 0) _dissent[_dissentKey(twin, ballot, candidate)] = ballot.forCandidate;
-            ballot.forCandidate = _dissent[_dissentKey(twin, ballot, model)];
-            _models[twin][ballot.number] = model;
-        }
+        _models[twin][ballot.number] = model;
         RoundRecord storage record = _rounds[twin];
         record.head = ballot.number;
         record.submitUntil = uint32(block.timestamp);

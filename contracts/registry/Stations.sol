@@ -20,6 +20,19 @@ abstract contract Stations is ITwinRegistry, AccessControl {
         uint8 suspensions; // of the guardian in that epoch
     }
 
+    /// @dev One slot and the roster's root. `active` is a copy of the consortium's: a vote reads one slot instead of two,
+    /// 2,100 gas less for each, and the rare change of the set writes them all (`_setActive`).
+    struct StationRecord {
+        bool registered;
+        bool suspended;
+        uint8 index;
+        uint32 rosterRevision;
+        uint32 deviceCount;
+        uint64 weight;
+        uint64 active;
+        bytes32 rosterRoot;
+    }
+
     /// @notice Admits stations. Every station has a vote, so who holds this role decides about every quorum.
     bytes32 public constant REGISTRAR_ROLE = keccak256("REGISTRAR_ROLE");
     /// @notice Suspends stations at once, a few per epoch.
@@ -29,7 +42,7 @@ abstract contract Stations is ITwinRegistry, AccessControl {
     uint32 public immutable epoch;
 
     Consortium internal _consortium;
-    mapping(address account => Station) internal _stations;
+    mapping(address account => StationRecord) internal _stations;
     mapping(uint8 index => address account) internal _stationAt;
     /// @dev By the accused's index.
     mapping(uint8 index => uint64 voters) private _suspensionVotes;
@@ -48,17 +61,17 @@ abstract contract Stations is ITwinRegistry, AccessControl {
     /// @inheritdoc ITwinRegistry
     function registerStation(address station) external onlyRole(REGISTRAR_ROLE) returns (uint8 index) {
         if (station == address(0)) revert TwinRegistryZeroValue();
-        Station storage record = _stations[station];
+        StationRecord storage record = _stations[station];
         // A second index would be a second vote.
         if (record.registered) revert TwinRegistryAlreadyRegistered(station);
         uint8 number = _consortium.nextNumber;
         if (number > StationSet.MAX_STATIONS) revert TwinRegistryFull(StationSet.MAX_STATIONS);
         index = number - 1;
         _consortium.nextNumber = number + 1;
-        _consortium.active |= StationSet.only(index);
         record.registered = true;
         record.index = index;
         _stationAt[index] = station;
+        _setActive(_consortium.active | StationSet.only(index));
         emit StationRegistered(station, index);
     }
 
@@ -71,7 +84,7 @@ abstract contract Stations is ITwinRegistry, AccessControl {
     /// @inheritdoc ITwinRegistry
     function suspendStation(address station, bytes32 evidence) external onlyRole(GUARDIAN_ROLE) {
         if (evidence == 0) revert TwinRegistryZeroValue();
-        Station storage record = _activeRecord(station);
+        StationRecord storage record = _activeRecord(station);
         // The cap stops a stolen guardian's key from choosing the quorum by itself.
         uint32 current = _epochNow();
         uint8 used = _consortium.suspendedIn == current ? _consortium.suspensions : 0;
@@ -87,7 +100,7 @@ abstract contract Stations is ITwinRegistry, AccessControl {
         if (evidence == 0) revert TwinRegistryZeroValue();
         uint64 voter = StationSet.only(_activeRecord(msg.sender).index);
         if (station == msg.sender) revert TwinRegistryOwnSuspension(station);
-        Station storage record = _activeRecord(station);
+        StationRecord storage record = _activeRecord(station);
         uint64 voters = _suspensionVotes[record.index];
         // Stops one station from suspending another by voting twice.
         if (voters.has(voter)) revert TwinRegistryAlreadyVoted(msg.sender, station);
@@ -101,18 +114,18 @@ abstract contract Stations is ITwinRegistry, AccessControl {
 
     /// @inheritdoc ITwinRegistry
     function reinstateStation(address station) external onlyRole(REGISTRAR_ROLE) {
-        Station storage record = _stationRecord(station);
+        StationRecord storage record = _stationRecord(station);
         if (!record.suspended) revert TwinRegistryNotSuspended(station);
         record.suspended = false;
         delete _suspensionVotes[record.index];
-        _consortium.active |= StationSet.only(record.index);
+        _setActive(_consortium.active | StationSet.only(record.index));
         emit StationReinstated(station, msg.sender);
     }
 
     /// @inheritdoc ITwinRegistry
     function setRoster(bytes32 root, uint32 deviceCount) external {
         if (root == 0 || deviceCount == 0) revert TwinRegistryZeroValue();
-        Station storage record = _activeRecord(msg.sender);
+        StationRecord storage record = _activeRecord(msg.sender);
         uint32 revision;
         // One roster in each second would take 136 years to reach 2^32.
         unchecked {
@@ -125,7 +138,16 @@ abstract contract Stations is ITwinRegistry, AccessControl {
 
     /// @inheritdoc ITwinRegistry
     function stationOf(address account) external view returns (Station memory) {
-        return _stations[account];
+        StationRecord storage record = _stations[account];
+        return Station({
+            registered: record.registered,
+            suspended: record.suspended,
+            index: record.index,
+            rosterRevision: record.rosterRevision,
+            deviceCount: record.deviceCount,
+            weight: record.weight,
+            rosterRoot: record.rosterRoot
+        });
     }
 
     /// @inheritdoc ITwinRegistry
@@ -161,21 +183,22 @@ abstract contract Stations is ITwinRegistry, AccessControl {
 
     /// @inheritdoc ITwinRegistry
     function submitterOf(address account) external view returns (uint8 index, bytes32 rosterRoot) {
-        Station storage record = _activeRecord(account);
+        StationRecord storage record = _activeRecord(account);
         return (record.index, record.rosterRoot);
     }
 
     /// @inheritdoc ITwinRegistry
     function electorOf(address account) external view returns (uint8 index, uint64 active) {
-        return (_activeRecord(account).index, _consortium.active);
+        StationRecord storage record = _activeRecord(account);
+        return (record.index, record.active);
     }
 
-    function _stationRecord(address account) internal view returns (Station storage record) {
+    function _stationRecord(address account) internal view returns (StationRecord storage record) {
         record = _stations[account];
         if (!record.registered) revert TwinRegistryUnknownStation(account);
     }
 
-    function _activeRecord(address account) internal view returns (Station storage record) {
+    function _activeRecord(address account) internal view returns (StationRecord storage record) {
         record = _stationRecord(account);
         if (record.suspended) revert TwinRegistrySuspended(account);
     }
@@ -190,9 +213,17 @@ abstract contract Stations is ITwinRegistry, AccessControl {
         return third == 0 ? 1 : third;
     }
 
-    function _suspend(Station storage record, address station, bytes32 evidence) private {
+    function _suspend(StationRecord storage record, address station, bytes32 evidence) private {
         record.suspended = true;
-        _consortium.active &= ~StationSet.only(record.index);
+        _setActive(_consortium.active & ~StationSet.only(record.index));
         emit StationSuspended(station, msg.sender, evidence);
+    }
+
+    function _setActive(uint64 active) private {
+        _consortium.active = active;
+        uint8 stations = _consortium.nextNumber - 1;
+        for (uint8 index = 0; index < stations; ++index) {
+            _stations[_stationAt[index]].active = active;
+        }
     }
 }
