@@ -14,7 +14,7 @@ from scripts.report.markup import Markup, tag
 
 PANEL = (250, 260)  # pixels of one panel's plotting area
 _LEFT, _TOP, _GAP = 64, 76, 34
-_LEGEND = (205, 24)  # pixels of one entry
+_LEGEND = (235, 24)  # pixels of one entry
 _DODGE = 5.0  # pixels between two rules at the same number of liars: or whiskers would cover each other
 
 _STYLE = """
