@@ -43,6 +43,15 @@ def test_attack_a_lie_about_a_test_that_no_record_could_hold_is_left_out(
     assert device(BAD) in caplog.text
 
 
+def test_attack_a_test_without_its_numbers_is_left_out(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    def tamper(request: Message, reply: Message) -> None:
+        del reply.content["metrics"]
+
+    world.hostile.tamper = tamper
+    assert world.trainer.evaluate(genesis()).examples == 10
+    assert f"device {device(BAD)} did not evaluate: KeyError" in caplog.text
+
+
 def test_when_no_device_can_test_all_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fl.station_trainer.app", lambda message, context: fail(message, message))
     (trainer,) = make_trainers(tmp_path, stations=1, devices=2)

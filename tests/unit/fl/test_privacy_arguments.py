@@ -97,6 +97,12 @@ def test_arguments_that_can_work_for_no_station_are_refused(kind: str, arguments
         PrivacySpec.parse(kind, arguments)
 
 
+def test_a_station_without_a_seed_for_its_noise_is_refused(tmp_path: Path) -> None:
+    """Noise that anybody can draw hides nothing."""
+    with pytest.raises(StrategyError, match="expected a seed for the noise of privacy fixed"):
+        trainers(tmp_path, stations=1, devices=3, spec=StrategySpec("FedAvg", {}, FIXED), seeding=lambda station: None)
+
+
 def test_a_station_too_small_for_its_noise_is_refused_before_anybody_trains(tmp_path: Path) -> None:
     """The count of clipped updates would need more noise than it has (Andrew et al., 2021, theorem 1)."""
     spec = StrategySpec("FedAvg", {}, PrivacySpec("adaptive", {"noise_multiplier": 0.5}))

@@ -123,6 +123,13 @@ def test_a_late_training_is_acknowledged_when_it_counts_after_all(run: Run) -> N
     assert all(set(run.kept(who)) == {1} for who in run.trainer.roster)
 
 
+def test_a_station_that_is_always_late_doesnt_keep_receipts_for_ever(run: Run) -> None:
+    updates = [run.learn(number) for number in range(1, 11)]
+    run.memory.recorded.extend(recorded(update.round, genesis(), update) for update in updates[:3])
+    run.learn(11)
+    assert all(set(run.kept(who)) == {3} for who in run.trainer.roster)  # of the last eight rounds
+
+
 def test_a_device_that_was_away_gets_its_receipt_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = Hostile(BAD)
     away = False

@@ -99,6 +99,7 @@ def trainers(
     policy: TwinPolicy = OPEN,
     receipts: Path | None = None,
     acknowledging: Callable[[int], Acknowledge | None] = acknowledge,
+    seeding: Callable[[int], Callable[[int], bytes] | None] = noise_seed,
 ) -> tuple[StationTrainer, ...]:
     files = key_files(folder, devices)
     return tuple(
@@ -114,7 +115,7 @@ def trainers(
             spec=spec or StrategySpec(),
             seed=seed,
             policy=policy,
-            noise_seed=noise_seed(index),
+            noise_seed=seeding(index),
             acknowledge=acknowledging(index),
             receipts=receipts,
         )
