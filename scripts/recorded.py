@@ -65,6 +65,7 @@ def settings_of(manifest: TwinManifest, policy: RoundPolicy) -> RunSettings:
         BadInputError: a field is missing or of another type.
     """
     task = manifest.task
+    privacy = _typed(task, "privacy", dict) if "privacy" in task else {}
     return RunSettings(
         twin=manifest.name,
         dataset=_typed(task, "dataset", str),
@@ -74,7 +75,12 @@ def settings_of(manifest: TwinManifest, policy: RoundPolicy) -> RunSettings:
         strategy=_typed(task, "strategy", str),
         strategy_arguments=spell(_typed(task, "strategy_arguments", dict)),
         seed=_typed(task, "seed", int),
-        windows=Windows(policy.min_submit_for, policy.min_attest_for, policy.min_updates),
+        windows=Windows(policy.min_submit_for, policy.min_attest_for, policy.min_updates, policy.open_grace),
+        merge_rule=manifest.merge_rule.name.removeprefix("twinledger/"),
+        merge_arguments=spell(manifest.merge_rule.parameters),
+        policy=manifest.policy,
+        dp=_typed(privacy, "kind", str) if privacy else None,
+        dp_arguments=spell(_typed(privacy, "arguments", dict)) if privacy else (),
     )
 
 

@@ -21,6 +21,7 @@ from scripts.sending import side_by_side
 from scripts.settings import RunSettings, require_possible
 from scripts.station_parts import LocalStation, TwinPlan, assemble
 from twins.archive import Archive
+from twins.encryption import ReaderId
 from twins.manifest import TwinModelManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
@@ -102,6 +103,8 @@ def open_session(
     store: ArtifactStore,
     device_keys: Sequence[Path],
     accounts: Accounts | None = None,
+    readers: Sequence[ReaderId] = (),
+    receipts: Path | None = None,
 ) -> Session:
     """Enrol what isn't enrolled yet, put the stations together; what can be refused is, before anything is sent.
 
@@ -111,6 +114,8 @@ def open_session(
         store: for artifacts.
         device_keys: key file of each device.
         accounts: that sign; the devnet's if None.
+        readers: who gets a grant to the devices' sealed updates.
+        receipts: folder in which devices keep their stations' receipts; None: they keep none.
 
     Raises:
         FlError: unknown data set or strategy, more stations than devices, unreadable keys.
@@ -131,6 +136,8 @@ def open_session(
             part,
             [device_keys[index] for index in part],
             lambda text: session.notice(text),
+            readers,
+            receipts,
         )
         for account, part in zip(accounts.stations, deal(settings.devices, settings.stations), strict=True)
     )
@@ -184,7 +191,7 @@ def enrol(
         RecordError: the chain has other stations, or the twin has other settings; nothing is sent then.
     """
     registry, ledger, windows = network.registry, network.ledger, settings.windows
-    policy = RoundPolicy(windows.submit_for, windows.attest_for, windows.min_updates)
+    policy = RoundPolicy(windows.submit_for, windows.attest_for, windows.min_updates, windows.open_grace)
     plan = TwinPlan.of(settings)
     # Whatever can be refused is refused before anything is sent: other stations here, another twin's settings next.
     missing_stations(registry, stations)

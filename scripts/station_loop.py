@@ -17,7 +17,7 @@ from fl.errors import FlError
 from fl.station_trainer import Evaluation
 from scripts.connections import Network
 from scripts.station_parts import LocalStation
-from scripts.waiting import Wait, waiting_for
+from scripts.waiting import Consortium, Wait, waiting_for
 from twins.canonical import Json
 from twins.errors import TwinsError
 from twins.manifest import TwinModelManifest
@@ -132,10 +132,12 @@ class StationLoop:
         return due
 
     def _state(self) -> RoundState:
-        # A development node mines only when it is sent something: there the time of what is pending tells a
-        # round's status, elsewhere that of the newest block.
-        chain = self._network.chain
-        return self._network.ledger.round_of(self._twin, None if chain.confirmations else "pending")
+        return self._station.follower.state()
+
+    def _consortium(self) -> Consortium:
+        registry = self._network.registry
+        active, producers = registry.station_sets()
+        return Consortium(registry.stations(), active, producers, registry.twin_of(self._twin).policy.open_grace)
 
     def _tell_step(self, step: Step, seconds: float) -> None:
         self._said, self._complaint = None, None
@@ -203,7 +205,7 @@ class StationLoop:
             depth = network.chain.confirmations
             wait = Wait(f"round {due.round}: waiting for {depth} blocks on top of what is to be attested to")
         else:
-            wait = waiting_for(self._state(), network.registry.stations(), self._station.account.address)
+            wait = waiting_for(self._state(), self._consortium(), self._station.account.address)
         if self._waits[0] != wait.words:
             self._waits = (wait.words, now)
         if self._complaint is None:
@@ -212,7 +214,7 @@ class StationLoop:
             network.chain.await_block()
             return
         while network.chain.block_number() == seen:
-            overdue = wait.until is None or network.chain.timestamp("pending") >= wait.until
+            overdue = wait.until is None or self._station.follower.now() >= wait.until
             if monotonic() - now > (_LOOK if overdue else _QUIET):
                 break
             network.chain.sleep(_POLL)

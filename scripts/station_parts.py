@@ -15,12 +15,13 @@ from chain.accounts import Account
 from chain.station import StationFollower
 from fl.datasets import get
 from fl.station_trainer import Evaluation, Membership, StationTrainer
-from fl.strategies import StrategySpec
 from fl.training import initial_model
 from scripts.connections import Network
-from scripts.settings import RunSettings, task_of
-from twins.aggregation import WEIGHTED_MEAN, function_of
+from scripts.settings import RunSettings, merge_rule_of, strategy_of, task_of
+from twins.aggregation import function_of
 from twins.archive import Archive
+from twins.contribution import Receipt
+from twins.encryption import Keyring, ReaderId, encryption_context
 from twins.manifest import TwinManifest
 from twins.model import TwinModel
 from twins.types import Digest, twin_id
@@ -45,10 +46,17 @@ class TwinPlan:
 
         Raises:
             FlError: unknown data set or strategy.
+            AggregationError: unknown merge rule.
         """
-        spec = StrategySpec.parse(settings.strategy, settings.strategy_arguments)
         genesis = initial_model(get(settings.dataset).task, settings.seed)
-        return cls(TwinManifest(settings.twin, genesis.schema(), WEIGHTED_MEAN, task_of(settings, spec)), genesis)
+        manifest = TwinManifest(
+            name=settings.twin,
+            model_schema=genesis.schema(),
+            merge_rule=merge_rule_of(settings),
+            policy=settings.policy,
+            task=task_of(settings, strategy_of(settings)),
+        )
+        return cls(manifest, genesis)
 
 
 @dataclass
@@ -95,6 +103,8 @@ def assemble(
     devices: Sequence[int],
     keys: Sequence[Path],
     notice: Callable[[str], None] = lambda text: None,
+    readers: Sequence[ReaderId] = (),
+    receipts: Path | None = None,
 ) -> LocalStation:
     """Put one station together; nothing is sent.
 
@@ -106,27 +116,35 @@ def assemble(
         devices: which of the data set's devices are its own, by index.
         keys: key file of each.
         notice: told when a device has replied.
+        readers: who gets a grant to the devices' sealed updates.
+        receipts: folder in which its devices keep the station's receipts; None: they keep none.
 
     Raises:
         FlError: unknown data set or strategy, unreadable keys, too few devices for the strategy.
     """
-    plan = TwinPlan.of(settings)
+    plan, twin, secret = TwinPlan.of(settings), twin_id(settings.twin), account.station_secret
     trainer = StationTrainer(
         station=account.address,
-        twin=twin_id(settings.twin),
+        twin=twin,
         domain=network.domain,
         dataset=get(settings.dataset),
         dataset_name=settings.dataset,
         split=settings.split,
         devices=settings.devices,
         members=Membership(tuple(devices), tuple(keys)),
-        spec=StrategySpec.parse(settings.strategy, settings.strategy_arguments),
+        spec=strategy_of(settings),
         seed=settings.seed,
+        policy=settings.policy,
+        noise_seed=lambda number: secret.noise(encryption_context(twin, number, account.address)),
+        acknowledge=lambda twin, number, entry: account.sign_hash(
+            Receipt(twin, number, entry.leaf_digest).signing_hash(network.domain)
+        ),
+        receipts=receipts,
         progress=lambda node: notice(f"device {node - 1} of {settings.devices} has replied"),
     )
     station = LocalStation(account, trainer)
     station.follower = StationFollower(
-        twin=twin_id(settings.twin),
+        twin=twin,
         manifest=plan.manifest,
         account=account,
         roster=trainer.roster,
@@ -137,5 +155,9 @@ def assemble(
         learn=station.learn,
         merge=function_of(plan.manifest.merge_rule),
         windows=settings.windows,
+        secret=secret,
+        readers=tuple(readers),
+        keyring=Keyring((secret,)),
+        notice=notice,
     )
     return station

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chain.round_ledger import members_of
+from chain.turns import electors, opens_at
 from chain.values import RoundState, RoundStatus
 from twins.types import Address
 
@@ -17,7 +18,7 @@ class Wait:
 
     Attributes:
         words: for people.
-        until: Unix seconds of the chain at which there is something new even if nobody does anything; None: never.
+        until: Unix seconds of the chain at which there is something new even if nobody does anything; None: unknown.
         missing: who hasn't done what is waited for.
     """
 
@@ -26,44 +27,79 @@ class Wait:
     missing: tuple[Address, ...] = ()
 
 
-def waiting_for(state: RoundState, stations: Sequence[Address], station: Address) -> Wait:
+@dataclass(frozen=True)
+class Consortium:
+    """Who there is, as a station that waits has to know it.
+
+    Attributes:
+        stations: all, by index.
+        active: a bit set of them: who isn't suspended.
+        producers: a bit set of them: who was elected; none before the first election.
+        grace: seconds after a round's end in which only the station whose turn it is opens the next.
+    """
+
+    stations: tuple[Address, ...]
+    active: int
+    producers: int
+    grace: int
+
+    @property
+    def electorate(self) -> int:
+        """Of the next round."""
+        return self.producers & self.active or self.active
+
+
+def waiting_for(state: RoundState, consortium: Consortium, station: Address) -> Wait:
     """Say what a station with nothing to do waits for.
 
     Args:
         state: the twin's newest round.
-        stations: all, by index.
+        consortium: who there is.
         station: who waits.
     """
-    number = state.number
+    number, bit = state.number, 1 << consortium.stations.index(station)
+    if not consortium.active & bit:
+        return Wait(f"station {station} is suspended: it does nothing until the registrar reinstates it")
+    if state.status in (RoundStatus.NONE, RoundStatus.FINAL, RoundStatus.ABORTED):
+        return _opening(state, consortium, station)
+    if not state.electorate & bit:
+        return Wait(f"round {number}: not of its electorate; waiting for the next round", _deadline(state))
     if state.status is RoundStatus.SUBMITTING:
-        missing = members_of(state.electorate & ~state.submitted, stations)
-        if not state.electorate >> stations.index(station) & 1:
-            words = f"round {number}: not of its electorate; waiting for the next"
-        else:
-            words = f"round {number}: waiting for updates of {_named(missing)} until {clock(state.submit_until)}"
+        missing = members_of(state.live & ~state.submitted, consortium.stations)
+        words = f"round {number}: waiting for updates of {_named(missing)} until {clock(state.submit_until)}"
         return Wait(words, state.submit_until, missing)
     if state.status is RoundStatus.ATTESTING:
-        return _attesting(state, stations)
-    if state.status is RoundStatus.EXPIRED:
-        return Wait(f"round {number} is over without a quorum: waiting for its end to be recorded", None)
-    opener = stations[(number + 1) % len(stations)]
-    before = f"round {number} was aborted; " if state.status is RoundStatus.ABORTED else ""
-    return Wait(f"{before}waiting for station {opener} to open round {number + 1}", None, (opener,))
+        return _attesting(state, consortium.stations)
+    return Wait(f"round {number} is over without a quorum: waiting for its end to be recorded")
+
+
+def _deadline(state: RoundState) -> int:
+    return state.submit_until if state.status is RoundStatus.SUBMITTING else state.attest_until
+
+
+def _opening(state: RoundState, consortium: Consortium, station: Address) -> Wait:
+    number, electorate = state.number + 1, consortium.electorate
+    order = electors(electorate)
+    opener = consortium.stations[order[number % len(order)]]
+    before = f"round {state.number} was aborted; " if state.status is RoundStatus.ABORTED else ""
+    mine = opens_at(number, consortium.stations.index(station), electorate, state.submit_until, consortium.grace)
+    return Wait(f"{before}waiting for station {opener} to open round {number}", mine, (opener,))
 
 
 def _attesting(state: RoundState, stations: Sequence[Address]) -> Wait:
-    number, until = state.number, state.attest_until
-    missing = state.electorate & ~state.voted
+    number, until, voters = state.number, state.attest_until, state.live.bit_count()
+    missing = state.live & ~state.voted
     away = missing & ~state.submitted
     voted = state.voted.bit_count()
-    if state.electorate.bit_count() - away.bit_count() < state.quorum:
+    if voters - away.bit_count() < state.quorum:
         words = (
-            f"round {number}: no quorum: {away.bit_count()} of {state.electorate.bit_count()} stations are away "
+            f"round {number}: no quorum: {away.bit_count()} of {voters} stations are away "
             f"({_listed(members_of(away, stations))}) and {state.quorum} votes are needed; it ends at {clock(until)}"
         )
         return Wait(words, until, members_of(away, stations))
     if voted < state.quorum:
-        words = f"round {number}: waiting for {state.quorum - voted} more of {state.quorum} votes until {clock(until)}"
+        more = state.quorum - voted
+        words = f"round {number}: waiting for {more} more of {state.quorum} votes until {clock(until)}"
     else:
         words = (
             f"round {number}: {voted} votes, but no model has the {state.quorum} that it needs: stations disagree; "
