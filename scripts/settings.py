@@ -73,7 +73,7 @@ class RunSettings:
     windows: Windows = field(default_factory=Windows)
     merge_rule: str = "weighted-mean"
     merge_arguments: Sequence[str] = ()
-    policy: TwinPolicy = TwinPolicy(max_update_norm=None, max_staleness=FRESH_ENOUGH, sealed=True)
+    policy: TwinPolicy = field(default_factory=lambda: TwinPolicy(None, FRESH_ENOUGH, sealed=True))
     dp: str | None = None
     dp_arguments: Sequence[str] = ()
 
