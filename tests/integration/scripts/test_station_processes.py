@@ -86,7 +86,7 @@ def test_three_processes_reach_the_head_of_one_process_though_one_is_killed_in_m
 
 
 def test_without_a_dead_station_a_quorum_goes_on_and_says_for_whom_it_waits(place: Place, tmp_path: Path) -> None:
-    enrol(place, "--submit-window", "4", "--attest-window", "10")
+    enrol(place, "--submit-window", "8", "--attest-window", "10")
     alive = [station(place, tmp_path, index, "--rounds", "2") for index in (1, 2)]
     with ended(alive):
         assert [run.join(SECONDS) for run in alive] == [0, 0], [run.err.read_text() for run in alive]
