@@ -58,7 +58,7 @@ class StationFollower:
         merge: the twin's tier-2 rule.
         windows: for the rounds that it opens.
         secret: seals the devices' updates; must be there when the twin's policy asks for it.
-        readers: who gets a grant to them.
+        readers: tells who gets a grant to them, asked for every update.
         keyring: opens the device updates of others that this station has a grant for.
         notice: told what happens.
     """
@@ -75,7 +75,7 @@ class StationFollower:
     merge: Merge
     windows: Windows = field(default_factory=Windows)
     secret: StationSecret | None = None
-    readers: tuple[ReaderId, ...] = ()
+    readers: Callable[[], tuple[ReaderId, ...]] = tuple
     keyring: Keyring = field(default_factory=Keyring)
     notice: Callable[[str], None] = lambda text: None
     _verified: set[Digest] = field(default_factory=set, repr=False, compare=False)  # a cache: lost, it is made again
@@ -93,7 +93,7 @@ class StationFollower:
                 "got none"
             )
         secret = self.secret if self.manifest.policy.sealed else None
-        return Recorder(self.twin, self.account, self.ledger, self.archive, secret, self.readers)
+        return Recorder(self.twin, self.account, self.ledger, self.archive, secret, self.readers())
 
     def step(self, until: int) -> Step | None:
         """Do what is due for this station, if anything; as `due`."""

@@ -3,12 +3,14 @@
 Examples:
     scripts/audit.py watch                             the whole lineage of the twin "watch"
     scripts/audit.py watch --expected-head 0x3f…       … which must contain this model
+    scripts/audit.py watch --reader-key mine.key --grants from-station-2.json     sealed updates, with a grant
     scripts/audit.py watch --json | jq .verdict        for programs
     scripts/audit.py watch --rpc http://10.0.0.7:8545 --deployment d.json --artifacts /mnt/blocks
     scripts/audit.py watch --rpc http://10.0.0.7:8545 --deployment d.json --ipfs http://10.0.0.7:5001 --ipfs-tokens t
 
 Exit codes: 0 verified, 1 something is wrong (each finding says what was expected and what is there), 2 the audit
-could not be made. A clean audit remembers the head; the next one must still find it in the lineage, so that a
+could not be made, 3 nothing is wrong in what could be checked, but sealed device updates could not be read: ask their
+stations for grants. A clean audit remembers the head; the next one must still find it in the lineage, so that a
 rolled-back chain is noticed (--forget starts anew).
 """
 
@@ -20,14 +22,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.tree import Tree
 
-from chain.audit_report import AuditReport, RoundAudit, StationAudit
+from chain.audit_report import AuditReport
 from chain.auditor import Auditor
-from chain.checks import Finding
 from fl.replay import Replayer
+from scripts.audit_tree import render_report, summary
 from scripts.cli import (
     DEFAULT_HOME,
     HomeOption,
@@ -48,9 +48,14 @@ from scripts.connections import (
     Reach,
 )
 from scripts.home import Home
+from scripts.readers import keyring
 from twins.archive import Archive
+from twins.encryption import Keyring
 from twins.store import ArtifactStore
 from twins.types import Digest, parse_digest, twin_id
+
+INCOMPLETE = 3
+"""Exit code when nothing is wrong in what could be checked, and something could not be checked."""
 
 
 def audit_twin(
@@ -59,10 +64,11 @@ def audit_twin(
     name: str,
     expected: tuple[Digest, ...],
     console: Console,
+    keys: Keyring,
     trusted: Sequence[str] = (),
 ) -> AuditReport:
-    """Audit with a progress bar on ``console``."""
-    auditor = Auditor(network.registry, network.ledger, network.since, Archive(store), Replayer(trusted))
+    """Audit with a progress bar on ``console``, opening what ``keys`` can open."""
+    auditor = Auditor(network.registry, network.ledger, network.since, Archive(store), Replayer(trusted), keys)
     columns = (
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),
@@ -76,54 +82,6 @@ def audit_twin(
             expected=expected,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-
-
-def render_report(report: AuditReport) -> Tree:
-    """Draw the report as a tree: head first, genesis last."""
-    verdict = "[bold green]verified[/]" if report.ok else "[bold red]FAILED[/]"
-    tree = Tree(f"twin [bold]{report.name}[/] {report.twin}\nblock {report.block}: {verdict}")
-    _add_findings(tree, report.findings)
-    for number in reversed(report.rounds):
-        _add_round(tree, number)
-    if report.uncounted:
-        branch = tree.add("recorded, but in no final model")
-        for station in report.uncounted:
-            _add_station(branch, station)
-    return tree
-
-
-def _add_round(tree: Tree, number: RoundAudit) -> None:
-    name = "genesis" if number.number == 0 else f"round {number.number}"
-    stations = number.stations
-    bad = bool(number.findings) or any(station.findings for station in stations)
-    mark = "[red]✗[/]" if bad else "[green]✓[/]"
-    devices = sum(station.devices or 0 for station in stations)
-    detail = f" {len(stations)} stations, {devices} devices, {len(number.attesters)} attested" if stations else ""
-    branch = tree.add(f"{mark} {name} {number.model[:18]}…{detail}")
-    _add_findings(branch, number.findings)
-    for station in stations:
-        _add_station(branch, station)
-
-
-def _add_station(tree: Tree, station: StationAudit) -> None:
-    mark = "[red]✗[/]" if station.findings else "[green]✓[/]"
-    devices = "devices unknown" if station.devices is None else f"{station.devices} devices"
-    notes = [devices, f"{station.examples} examples"]
-    if station.staleness:
-        notes.append(f"{station.staleness} rounds stale")
-    if station.late:
-        notes.append("late")
-    branch = tree.add(
-        f"{mark} station {station.station} {', '.join(notes)}", style="dim" if not station.findings else ""
-    )
-    _add_findings(branch, station.findings)
-
-
-def _add_findings(tree: Tree, findings: tuple[Finding, ...]) -> None:
-    for finding in findings:
-        node = tree.add(f"[red]{escape(finding.check)}[/] {escape(finding.where)}")
-        node.add(f"expected {escape(finding.expected)}")
-        node.add(f"got      {escape(finding.got)}")
 
 
 @command(__doc__)
@@ -150,6 +108,13 @@ def main(
         list[str] | None,
         typer.Option(help="Your own strategy module:Class that the record may name; its code is run. May be repeated."),
     ] = None,
+    reader_key: Annotated[
+        list[Path] | None,
+        typer.Option(help="Key file of a reader of the devices' updates; may be repeated [HOME's auditors']."),
+    ] = None,
+    grants: Annotated[
+        list[Path] | None, typer.Option(help="File of grants that came later (scripts/grants.py); may be repeated.")
+    ] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Audit a twin (see --help)."""
@@ -161,7 +126,8 @@ def main(
     remembered = None if forget else place.remembered_head(identity)
     if remembered is not None:
         expected.append(remembered)
-    report = audit_twin(network, reach.store(), twin, tuple(expected), err, trust_strategy or ())
+    keys = keyring(place, reader_key or (), grants or ())
+    report = audit_twin(network, reach.store(), twin, tuple(expected), err, keys, trust_strategy or ())
     if report.ok:
         place.remember_head(identity, report.head.model)
     if json_output:
@@ -170,19 +136,8 @@ def main(
         # As wide as it is: a cut address can't be copied from a pipe.
         Console(width=max(out.width, 140), highlight=False).print(render_report(report))
         out.print(summary(report))
-    if not report.ok:
-        raise typer.Exit(1)
-
-
-def summary(report: AuditReport) -> str:
-    """One line: what was checked and the verdict."""
-    checked = report.to_json()["checked"]
-    text = (
-        f"{checked['rounds']} models, {checked['station_updates']} station updates, "
-        f"{checked['device_updates']} device updates recomputed: "
-    )
-    count = len(list(report.all_findings()))
-    return text + ("[bold green]verified[/]" if not count else f"[bold red]{count} findings[/]")
+    if report.verdict != "verified":
+        raise typer.Exit(1 if report.verdict == "failed" else INCOMPLETE)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,14 @@ from chain.audit_report import AuditReport
 from chain.deployment import deploy_contracts
 from chain.hardhat_node import HardhatNode
 from scripts import devnet_consortium as consortium
-from scripts.audit import audit_twin, summary
+from scripts.audit import audit_twin
+from scripts.audit_tree import summary
 from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, command, err, out, run
 from scripts.connections import Network, Reach
 from scripts.devnet import Profile, end_network
 from scripts.federation_run import RoundResult
 from scripts.home import Home
+from scripts.readers import Readers, keyring
 from scripts.report import ReportData, RoundRow, Tampering, render
 from scripts.rounds import announce, show_rounds
 from scripts.session import Session, open_session
@@ -101,7 +103,8 @@ def _run(
     with _timed(timings, "load the data and enrol everybody"):
         network = Network.open(chain, place.deployment)
         keys = place.device_keys(settings.seed, settings.devices)
-        session = open_session(settings, network, store, keys)
+        readers = Readers.of(place, settings.seed, True)
+        session = open_session(settings, network, store, keys, readers=readers, receipts=place.receipts)
         for name, sent in session.setup.items():
             gas[name].extend(receipt.gas_used for receipt in sent)
     err.print(announce(settings, session.head_round(), rounds))
@@ -111,7 +114,7 @@ def _run(
         for step in result.steps:
             gas[step.action.value].append(step.receipt.gas_used)
     with _timed(timings, "audit"):
-        audit = audit_twin(network, store, settings.twin, (), err)
+        audit = audit_twin(network, store, settings.twin, (), err, keyring(place, (), ()))
     out.print(f"audit: {summary(audit)}")
     with _timed(timings, "tamper and audit again"):
         tampering = _tamper(place, network, session, results)
@@ -141,14 +144,14 @@ def _tamper(place: Home, network: Network, session: Session, results: Sequence[R
         store = DirectoryStore(copy)
     else:  # what the audit read a moment ago, from IPFS
         store = DirectoryStore(copy)
-        audit_twin(network, _Copying(source, store), session.settings.twin, (), err)
+        audit_twin(network, _Copying(source, store), session.settings.twin, (), err, keyring(place, (), ()))
     victim = results[len(results) // 2]
     ref = Archive(store).manifest(TwinModelManifest, victim.model).model
     file = store.path_of(ref.cid)
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    audit = audit_twin(network, store, session.settings.twin, (), err)
+    audit = audit_twin(network, store, session.settings.twin, (), err, keyring(place, (), ()))
     shutil.rmtree(copy)
     what = f"one bit of the model of round {victim.number} flipped in the store"
     out.print(f"[bold]tampering[/]: {what}; audit: {summary(audit)}")

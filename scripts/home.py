@@ -38,6 +38,11 @@ class Home:
         """The embedded artifact store's folder."""
         return self.path / "artifacts"
 
+    @property
+    def receipts(self) -> Path:
+        """Folder in which devices of this machine keep their stations' receipts."""
+        return self.path / "receipts"
+
     def store(self) -> DirectoryStore:
         """Open the embedded artifact store."""
         return DirectoryStore(self.store_path)

@@ -4,6 +4,7 @@ Examples:
     scripts/rounds.py                                       3 stations, 10 devices, 20 rounds on the watch data
     scripts/rounds.py --rounds 50                           continue the same twin to round 50
     scripts/rounds.py --twin gait --strategy FedAdam --strategy-arg eta=0.01
+    scripts/rounds.py --twin tough --merge-rule median --max-norm 2      bear stations and devices that lie
     scripts/rounds.py --split loso:3 --rounds 5 --json      one JSON object a line, for programs
     scripts/rounds.py --processes                           each station as a process of its own (scripts/station.py)
     scripts/rounds.py --rpc https://node:8545 --ipfs https://node:5001 --station-keys keys --admin-key admin.json
@@ -15,7 +16,6 @@ and run the same command again: it continues from the chain's head. A network of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +49,9 @@ from scripts.connections import (
 from scripts.deploy import administrator
 from scripts.federation_run import RoundResult, run_rounds
 from scripts.home import Home, given_device_keys, require_own_keys
-from scripts.keys import PasswordOption, read_account, read_accounts
-from scripts.process_run import ProcessRound, Signer, run_processes, station_commands
+from scripts.keys import PasswordOption
+from scripts.process_run import ProcessRound, run_processes, station_commands
+from scripts.readers import Readers
 from scripts.round_table import (
     HEADINGS,
     PROCESS_HEADINGS,
@@ -61,27 +62,26 @@ from scripts.round_table import (
     result_json,
     show,
 )
-from scripts.session import Accounts, Session, devnet_accounts, enrol, open_session
-from scripts.settings import RunSettings, require_possible
+from scripts.rule_options import (
+    DpArgOption,
+    DpOption,
+    MaxNormOption,
+    MaxStalenessOption,
+    MergeArgOption,
+    MergeRuleOption,
+    MinUpdatesOption,
+    OpenGraceOption,
+    ReaderOption,
+    SealedOption,
+)
+from scripts.session import Session, devnet_accounts, enrol, open_session
+from scripts.settings import FRESH_ENOUGH, RunSettings, require_possible, with_least_updates
 from scripts.signals import end_on_sigterm
+from scripts.signing import Keys, signing
 from scripts.station_processes import StationProcesses
 from twins.archive import Archive
+from twins.manifest import TwinPolicy
 from twins.types import twin_id
-
-
-@dataclass(frozen=True)
-class Keys:
-    """Who signs.
-
-    Attributes:
-        accounts: owner and stations.
-        signers: how a station's process comes to the same key.
-        devices: key file of each device.
-    """
-
-    accounts: Accounts
-    signers: tuple[Signer, ...]
-    devices: tuple[Path, ...]
 
 
 def announce(settings: RunSettings, number: int, until: int) -> str:
@@ -108,9 +108,18 @@ def show_rounds(session: Session, until: int) -> list[RoundResult]:
     return results
 
 
-def run_here(settings: RunSettings, network: Network, reach: Reach, keys: Keys, until: int, json_output: bool) -> None:
+def run_here(
+    settings: RunSettings,
+    network: Network,
+    reach: Reach,
+    keys: Keys,
+    readers: Readers,
+    until: int,
+    json_output: bool,
+) -> None:
     """Run all stations in this process."""
-    session = open_session(settings, network, reach.store(), keys.devices, keys.accounts)
+    receipts = reach.home.receipts
+    session = open_session(settings, network, reach.store(), keys.devices, keys.accounts, readers, receipts)
     if json_output:
         for result in run_rounds(session, until):
             print_json(result_json(result))
@@ -124,6 +133,7 @@ def run_apart(
     network: Network,
     reach: Reach,
     keys: Keys,
+    readers: Readers,
     until: int,
     json_output: bool,
     *,
@@ -136,7 +146,8 @@ def run_apart(
     stations = [account.address for account in keys.accounts.stations]
     enrol(settings, network, archive, keys.accounts.owner, stations)
     network.chain.settle()  # each station asks another node
-    commands = station_commands(settings, reach, network, until, keys.signers, keys.devices)
+    extra = tuple(word for reader in readers.more for word in ("--reader", reader))
+    commands = station_commands(settings, reach, network, until, keys.signers, keys.devices, extra)
     processes = StationProcesses(reach.home.path / "stations", commands, restart=restart, notice=warn)
     first = network.ledger.head(twin_id(settings.twin)).number
 
@@ -175,27 +186,6 @@ def enrol_alone(settings: RunSettings, network: Network, reach: Reach, owner: Ac
         err.print(f"each station: scripts/station.py --twin {settings.twin} --key KEY --rounds N")
 
 
-def signing(
-    network: Network, count: int, admin_key: Path | None, station_keys: Path | None, password_file: Path | None
-) -> tuple[Accounts, tuple[Signer, ...]]:
-    """Return who signs a run: the accounts, and how each station's process comes to its own.
-
-    Raises:
-        BadInputError: keys that can't be used, or none on a chain where Hardhat's public ones won't do.
-    """
-    if admin_key is None or station_keys is None:
-        accounts = devnet_accounts(network, count)
-        options = [("--account", str(index)) for index in range(1, count + 1)]
-    else:
-        owner = read_account(admin_key, password_file)
-        stations = read_accounts(station_keys, count, password_file)
-        accounts = Accounts(owner, tuple(stations.values()))
-        secret = () if password_file is None else ("--password-file", str(password_file))
-        options = [("--key", str(file), *secret) for file in stations]
-    signers = (Signer(a.address, o) for a, o in zip(accounts.stations, options, strict=True))
-    return accounts, tuple(signers)
-
-
 @command(__doc__)
 def main(
     twin: Annotated[str, typer.Option(help="Name of the twin.")] = "watch",
@@ -209,8 +199,18 @@ def main(
         list[str] | None, typer.Option(help="NAME=VALUE for the strategy; may be repeated.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of genesis model, training and the devnet's device keys.")] = 0,
+    merge_rule: MergeRuleOption = RunSettings.merge_rule,
+    merge_arg: MergeArgOption = None,
+    min_updates: MinUpdatesOption = None,
+    max_norm: MaxNormOption = None,
+    max_staleness: MaxStalenessOption = FRESH_ENOUGH,
+    sealed: SealedOption = True,
+    reader: ReaderOption = None,
+    dp: DpOption = None,
+    dp_arg: DpArgOption = None,
     submit_window: Annotated[int, typer.Option(help="Seconds that a round waits for updates.")] = 600,
     attest_window: Annotated[int, typer.Option(help="Seconds that a round waits for votes after that.")] = 600,
+    open_grace: OpenGraceOption = Windows.open_grace,
     device_keys: Annotated[Path | None, typer.Option(help="Folder of the devices' key files (*.key).")] = None,
     station_keys: Annotated[
         Path | None, typer.Option(help="Folder of the stations' key files (*.json, *.key) [a devnet's public ones].")
@@ -245,8 +245,15 @@ def main(
         strategy=strategy,
         strategy_arguments=tuple(strategy_arg or ()),
         seed=seed,
-        windows=Windows(submit_window, attest_window),
+        windows=Windows(submit_window, attest_window, min_updates or 0, open_grace),
+        merge_rule=merge_rule,
+        merge_arguments=tuple(merge_arg or ()),
+        policy=TwinPolicy(max_norm, max_staleness, sealed),
+        dp=dp,
+        dp_arguments=tuple(dp_arg or ()),
     )
+    if min_updates is None:
+        settings = with_least_updates(settings)
     if rounds < 1:
         raise BadInputError(f"--rounds: expected at least 1, got {rounds}")
     if enrol_only and (processes or station_keys is not None):
@@ -271,10 +278,11 @@ def main(
     accounts, signers = signing(network, stations, admin_key, station_keys, password_file)
     files = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
     keys = Keys(accounts, signers, files)
+    readers = Readers.of(place, seed, network.chain.chain_id == CHAIN_ID, reader or ())
     if processes:
-        run_apart(settings, network, reach, keys, rounds, json_output, restart=restart)
+        run_apart(settings, network, reach, keys, readers, rounds, json_output, restart=restart)
     else:
-        run_here(settings, network, reach, keys, rounds, json_output)
+        run_here(settings, network, reach, keys, readers, rounds, json_output)
     if not json_output:
         head = network.ledger.head(twin_id(twin))
         out.print(f"head: round {head.number} {head.model}")

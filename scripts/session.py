@@ -17,11 +17,11 @@ from fl.station_trainer import Evaluation, StationTrainer, deal
 from scripts.cli import BadInputError
 from scripts.connections import Network
 from scripts.home import require_own_keys
+from scripts.readers import ReaderSource
 from scripts.sending import side_by_side
 from scripts.settings import RunSettings, require_possible
 from scripts.station_parts import LocalStation, TwinPlan, assemble
 from twins.archive import Archive
-from twins.encryption import ReaderId
 from twins.manifest import TwinModelManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
@@ -103,7 +103,7 @@ def open_session(
     store: ArtifactStore,
     device_keys: Sequence[Path],
     accounts: Accounts | None = None,
-    readers: Sequence[ReaderId] = (),
+    readers: ReaderSource = tuple,
     receipts: Path | None = None,
 ) -> Session:
     """Enrol what isn't enrolled yet, put the stations together; what can be refused is, before anything is sent.
@@ -114,7 +114,7 @@ def open_session(
         store: for artifacts.
         device_keys: key file of each device.
         accounts: that sign; the devnet's if None.
-        readers: who gets a grant to the devices' sealed updates.
+        readers: tells who gets a grant to the devices' sealed updates.
         receipts: folder in which devices keep their stations' receipts; None: they keep none.
 
     Raises:

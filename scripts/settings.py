@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -127,6 +127,18 @@ def merge_rule_of(settings: RunSettings) -> Rule:
         AggregationError: unknown, or arguments that it doesn't take.
     """
     return rule_of(settings.merge_rule, assignments("--merge-arg", settings.merge_arguments))
+
+
+def with_least_updates(settings: RunSettings) -> RunSettings:
+    """Ask for as many station updates as the merge rule needs; the same settings, if it is no such rule.
+
+    `require_possible` says what is wrong with them.
+    """
+    try:
+        least = least_updates(settings)
+    except (AggregationError, BadInputError):
+        least = 1
+    return replace(settings, windows=replace(settings.windows, min_updates=least))
 
 
 def least_updates(settings: RunSettings) -> int:

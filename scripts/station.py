@@ -48,7 +48,9 @@ from scripts.connections import (
 )
 from scripts.home import Home, require_own_keys
 from scripts.keys import PasswordOption, read_account
+from scripts.readers import Readers
 from scripts.recorded import recorded_settings
+from scripts.rule_options import ReaderOption
 from scripts.session import devnet_account
 from scripts.settings import RunSettings
 from scripts.signals import end_on_sigterm
@@ -129,7 +131,13 @@ class Devices:
 
 
 def open_station(
-    settings: RunSettings, network: Network, archive: Archive, account: Account, devices: Devices, home: Home
+    settings: RunSettings,
+    network: Network,
+    archive: Archive,
+    account: Account,
+    devices: Devices,
+    home: Home,
+    readers: Sequence[str] = (),
 ) -> LocalStation:
     """Put the station together, and enrol its devices if they aren't.
 
@@ -142,8 +150,18 @@ def open_station(
             f"--key: expected a registered station, got {account.address}, which the registry doesn't know"
         )
     chosen = devices.chosen(settings, record.index)
-    keys = devices.key_files(chosen, home, settings.seed, network.chain.chain_id == CHAIN_ID)
-    station = assemble(settings, network, archive, account, chosen, keys)
+    public = network.chain.chain_id == CHAIN_ID
+    keys = devices.key_files(chosen, home, settings.seed, public)
+    station = assemble(
+        settings,
+        network,
+        archive,
+        account,
+        chosen,
+        keys,
+        readers=Readers.of(home, settings.seed, public, readers),
+        receipts=home.receipts,
+    )
     enrol_devices(network.registry, account, station.trainer.roster)
     return station
 
@@ -180,6 +198,7 @@ def main(
     rounds: Annotated[int | None, typer.Option(help="Stop when the twin's head is at this round.", min=1)] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Never stop.")] = False,
     trust: TrustOption = None,
+    reader: ReaderOption = None,
     password_file: PasswordOption = None,
     home: HomeOption = DEFAULT_HOME,
     deployment: Annotated[Path | None, typer.Option(help="Deployment file [HOME/deployment.json].")] = None,
@@ -211,7 +230,7 @@ def main(
     signer = read_account(key, password_file) if key is not None else devnet_account(network, account or 0)
     archive = Archive(reach.store())
     settings = recorded_settings(network, archive, twin, trust or ())
-    station = open_station(settings, network, archive, signer, Devices(devices, device_keys or ()), place)
+    station = open_station(settings, network, archive, signer, Devices(devices, device_keys or ()), place, reader or ())
     count = len(station.trainer.roster)
     err.print(f"station {signer.address}: twin {twin}, {count} device{'' if count == 1 else 's'}", markup=False)
     StationLoop(network, station, rounds, printer(json_output)).run()

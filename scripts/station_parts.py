@@ -17,11 +17,12 @@ from fl.datasets import get
 from fl.station_trainer import Evaluation, Membership, StationTrainer
 from fl.training import initial_model
 from scripts.connections import Network
+from scripts.readers import ReaderSource
 from scripts.settings import RunSettings, merge_rule_of, strategy_of, task_of
 from twins.aggregation import function_of
 from twins.archive import Archive
 from twins.contribution import Receipt
-from twins.encryption import Keyring, ReaderId, encryption_context
+from twins.encryption import Keyring, encryption_context
 from twins.manifest import TwinManifest
 from twins.model import TwinModel
 from twins.types import Digest, twin_id
@@ -103,7 +104,7 @@ def assemble(
     devices: Sequence[int],
     keys: Sequence[Path],
     notice: Callable[[str], None] = lambda text: None,
-    readers: Sequence[ReaderId] = (),
+    readers: ReaderSource = tuple,
     receipts: Path | None = None,
 ) -> LocalStation:
     """Put one station together; nothing is sent.
@@ -116,7 +117,7 @@ def assemble(
         devices: which of the data set's devices are its own, by index.
         keys: key file of each.
         notice: told when a device has replied.
-        readers: who gets a grant to the devices' sealed updates.
+        readers: tells who gets a grant to the devices' sealed updates.
         receipts: folder in which its devices keep the station's receipts; None: they keep none.
 
     Raises:
@@ -156,7 +157,7 @@ def assemble(
         merge=function_of(plan.manifest.merge_rule),
         windows=settings.windows,
         secret=secret,
-        readers=tuple(readers),
+        readers=readers,
         keyring=Keyring((secret,)),
         notice=notice,
     )
