@@ -53,6 +53,7 @@ class Consortium:
         fields = {
             "twin": twin,
             "round": number,
+            "trained_round": number,
             "base_round": head.number,
             "base": head.model,
             "update": digest(text),

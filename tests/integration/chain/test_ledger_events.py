@@ -43,6 +43,7 @@ def test_a_round_is_told_from_genesis_to_final(consortium: Consortium) -> None:
                 twin=twin,
                 round=1,
                 station=station.address,
+                trained_round=1,
                 base_round=0,
                 base=GENESIS,
                 update=digest(f"update 1 of {index}"),

@@ -29,7 +29,7 @@ def test_stations_are_listed_by_index(consortium: Consortium) -> None:
     new = account(10).address
     consortium.registry.register_station(consortium.admin, new)
     assert consortium.registry.stations() == (*(s.address for s in consortium.stations), new)
-    assert consortium.registry.station_of(new) == Station(True, 3, 0, 0, ZERO_DIGEST)
+    assert consortium.registry.station_of(new) == Station(True, False, 3, 0, 0, 0, ZERO_DIGEST)
 
 
 def test_reads_at_an_earlier_block_show_what_was_there(consortium: Consortium) -> None:
@@ -82,7 +82,7 @@ def test_a_roster_replaces_the_former_and_counts_its_revisions(consortium: Conso
     station = consortium.stations[0]
     consortium.registry.set_roster(station, digest("roster 1"), 10)
     consortium.registry.set_roster(station, digest("roster 2"), 1_000_000)
-    assert consortium.registry.station_of(station.address) == Station(True, 0, 2, 1_000_000, digest("roster 2"))
+    assert consortium.registry.station_of(station.address) == Station(True, False, 0, 2, 1_000_000, 0, digest("roster 2"))
 
 
 def test_an_outsider_has_no_roster(consortium: Consortium) -> None:
