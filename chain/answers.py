@@ -57,9 +57,13 @@ class Answers:
             proof = self._proof(event)
             if proof is not None:
                 return Due(Action.ANSWERED, state.number, partial(self._answer, event, proof))
-            if self.ledger.chain.timestamp() >= event.answer_until:
+            if self._now() >= event.answer_until:
                 return Due(Action.SETTLED, state.number, partial(self._settle, event))
         return None
+
+    def _now(self) -> int:
+        chain = self.ledger.chain
+        return chain.timestamp(None if chain.confirmations else "pending")  # as StationFollower.state
 
     def _answer(self, event: Challenged, proof: tuple[bytes, ...]) -> Receipt:
         return self.ledger.answer_challenge(
