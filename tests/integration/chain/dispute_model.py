@@ -33,9 +33,7 @@ class DisputeModel(LedgerModel):
         super().__init__(registry)
         self.domain = domain
 
-    def _reject(
-        self, twin: TwinId, number: int, station: Address, reason: Reason, evidence: Digest
-    ) -> Emitted:
+    def _reject(self, twin: TwinId, number: int, station: Address, reason: Reason, evidence: Digest) -> Emitted:
         record = self.twin(twin)
         round_ = record.round
         record.rejected.add((number, station))
@@ -53,9 +51,7 @@ class DisputeModel(LedgerModel):
         kept = record.kept.get((recorded.station, update.round % COMMITMENTS))
         return refused((kept != recorded, errors.RoundLedgerUnknownCommitment))
 
-    def _unproven(
-        self, recorded: Recorded, contribution: ProvenContribution, proof: Proof
-    ) -> set[type[Exception]]:
+    def _unproven(self, recorded: Recorded, contribution: ProvenContribution, proof: Proof) -> set[type[Exception]]:
         under = verify_proof(recorded.update.contributions, digest_bytes(leaf_of(contribution)), proof)
         return self._uncommitted(recorded) | refused((not under, errors.RoundLedgerBadProof))
 
@@ -98,7 +94,7 @@ class DisputeModel(LedgerModel):
         accuser = self.registry.index(sender) if sender in self.registry.members else -1
         why |= refused(
             (not round_.submitted & bit, errors.RoundLedgerNoUpdate),
-            (self._excluded(round_) & bit, errors.RoundLedgerAlreadyRejected),
+            (self.excluded(round_) & bit, errors.RoundLedgerAlreadyRejected),
             (accuser in accusers, errors.RoundLedgerAlreadyDisputed),
         )
         if why:
@@ -174,9 +170,7 @@ class DisputeModel(LedgerModel):
         why = self.registry.barred(sender) | self._unproven(recorded, contribution, proof)
         return self._challenge(now, recorded, recorded.roster, roster_leaf(contribution.device), why)
 
-    def challenge_omitted(
-        self, now: int, sender: Address, recorded: Recorded, leaf: Digest, receipt: bytes
-    ) -> Outcome:
+    def challenge_omitted(self, now: int, sender: Address, recorded: Recorded, leaf: Digest, receipt: bytes) -> Outcome:
         """Say that a contribution is missing."""
         why = self.registry.barred(sender) | self._uncommitted(recorded)
         statement = Receipt(recorded.update.twin, recorded.update.trained_round, leaf)

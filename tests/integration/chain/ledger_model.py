@@ -59,12 +59,12 @@ class LedgerModel:
 
     # -- what follows from the facts ------------------------------------------------------------------------
 
-    def _excluded(self, round_: Round) -> int:
+    def excluded(self, round_: Round) -> int:
         """Return the excluded, with those that were suspended since somebody last wrote it down."""
         return round_.excluded | (0 if round_.ended else round_.submitted & ~self.registry.active)
 
     def _sync(self, round_: Round) -> None:
-        self._exclude(round_, self._excluded(round_))
+        self._exclude(round_, self.excluded(round_))
 
     @staticmethod
     def _exclude(round_: Round, stations: int) -> None:
@@ -74,7 +74,7 @@ class LedgerModel:
 
     def votes(self, round_: Round) -> dict[int, Digest]:
         """Return the votes that haven't been voided, by station."""
-        return {} if self._excluded(round_) & ~round_.excluded else round_.votes
+        return {} if self.excluded(round_) & ~round_.excluded else round_.votes
 
     def for_model(self, round_: Round, model: Digest) -> int:
         """Return who votes for a model and may."""
@@ -94,7 +94,7 @@ class LedgerModel:
             return round_.ended
         if now >= round_.attest_until:
             return RoundStatus.EXPIRED
-        enough = (round_.submitted & ~self._excluded(round_)).bit_count() >= round_.min_updates
+        enough = (round_.submitted & ~self.excluded(round_)).bit_count() >= round_.min_updates
         if now >= round_.submit_until:
             return RoundStatus.ATTESTING if enough else RoundStatus.EXPIRED
         missing = round_.electorate & self.registry.active & ~round_.submitted
@@ -171,14 +171,14 @@ class LedgerModel:
         round_, newest = record.round, update.round == record.round.number
         why = self.registry.barred(sender) | refused(
             (ZERO_DIGEST in (update.base, update.update, update.contributions), errors.RoundLedgerZeroValue),
-            (not update.examples, errors.RoundLedgerZeroValue),
+            (not update.examples or not update.round, errors.RoundLedgerZeroValue),
             (not 0 < update.round <= round_.number, errors.RoundLedgerUnexpectedRound),
             (
                 not update.base_round < update.trained_round <= update.round,
                 errors.RoundLedgerUnexpectedTraining,
             ),
             (
-                record.models.get(update.base_round, ZERO_DIGEST) != update.base,
+                update.base_round >= update.round or record.models.get(update.base_round, ZERO_DIGEST) != update.base,
                 errors.RoundLedgerUnexpectedBase,
             ),
         )

@@ -82,7 +82,9 @@ def test_a_roster_replaces_the_former_and_counts_its_revisions(consortium: Conso
     station = consortium.stations[0]
     consortium.registry.set_roster(station, digest("roster 1"), 10)
     consortium.registry.set_roster(station, digest("roster 2"), 1_000_000)
-    assert consortium.registry.station_of(station.address) == Station(True, False, 0, 2, 1_000_000, 0, digest("roster 2"))
+    assert consortium.registry.station_of(station.address) == Station(
+        True, False, 0, 2, 1_000_000, 0, digest("roster 2")
+    )
 
 
 def test_an_outsider_has_no_roster(consortium: Consortium) -> None:
