@@ -35,6 +35,7 @@ from scripts.record_options import (
     place,
     sender,
     told,
+    wide,
     with_options,
 )
 from twins.types import digest_bytes, parse_address, twin_id
@@ -61,7 +62,7 @@ def show(
     if json_output:
         print_json([entry.to_json() for entry in entries])
     elif entries:
-        out.print(table_of(entries))
+        wide(table_of(entries))
     else:
         out.print(f"twin {twin}: no disputes in its newest {rounds} rounds", markup=False)
 

@@ -36,7 +36,7 @@ from scripts.cli import (
 )
 from scripts.home import Home
 from scripts.readers import KEY, keep_readers, listed_readers, read_reader_key, write_grants, write_reader_key
-from scripts.record_options import Place, Sender, place, sender, with_options
+from scripts.record_options import Place, Sender, place, sender, wide, with_options
 from twins.canonical import Json
 from twins.encryption import Grant, ReaderId, ReaderKey, encryption_context, parse_reader_id
 from twins.manifest import StationUpdateManifest
@@ -126,7 +126,7 @@ def show(
     for row in rows:
         told = "lies open" if row["readers"] is None else ", ".join(row["readers"]) or "nobody"
         table.add_row(str(row["round"]), row["station"], told)
-    out.print(table)
+    wide(table)
 
 
 @app.command(cls=PlainCommand)

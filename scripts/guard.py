@@ -24,7 +24,7 @@ from rich.table import Table
 
 from chain.round_ledger import members_of
 from chain.twin_registry import TwinRegistry
-from scripts.cli import BadInputError, JsonOption, PlainCommand, application, out, print_json, run
+from scripts.cli import BadInputError, JsonOption, PlainCommand, application, print_json, run
 from scripts.record_options import (
     EvidenceOption,
     Place,
@@ -34,6 +34,7 @@ from scripts.record_options import (
     place,
     sender,
     told,
+    wide,
     with_options,
 )
 from twins.archive import Archive
@@ -59,7 +60,7 @@ def status(place: Place, json_output: JsonOption = False) -> None:
         producer = "yes" if row["producer"] else "no"
         votes = str(len(row["votes_against"]))
         table.add_row(row["station"], state, producer, str(row["weight"]), str(row["devices"]), votes)
-    out.print(table)
+    wide(table)
 
 
 def stations_of(registry: TwinRegistry) -> list[dict[str, Json]]:

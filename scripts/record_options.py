@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.connection import Receipt
@@ -184,3 +186,8 @@ def told(receipt: Receipt | None, words: str, json_output: bool, **more: object)
         print_json({**sent, **more})
     else:
         out.print(words, markup=False)
+
+
+def wide(table: Table) -> None:
+    """Print a table as wide as it is: a cut address can't be copied."""
+    Console(width=max(out.width, 150), highlight=False).print(table)

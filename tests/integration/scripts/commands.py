@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chain.connection import Chain
-from scripts import audit, deploy, devnet, rounds, station
+from scripts import audit, deploy, devnet, dispute, grants, guard, rounds, station
 from scripts.cli import execute
 
 PROJECT = Path(__file__).parents[3]
@@ -66,6 +66,9 @@ class Place:
             "audit": audit.main,
             "deploy": deploy.main,
             "devnet": devnet.app,
+            "dispute": dispute.app,
+            "grants": grants.app,
+            "guard": guard.app,
         }
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):

@@ -39,6 +39,8 @@ def _undone(place: Place) -> Iterator[Place]:
     for entry in place.home.iterdir():
         if entry.is_dir():
             shutil.rmtree(entry)
+        elif entry not in kept and entry.suffix != ".log":
+            entry.unlink()
     for file, content in kept.items():
         file.write_bytes(content)
     assert chain.rpc("evm_revert", (snapshot,))
