@@ -34,7 +34,7 @@ class Case:
         at: SigningDomain | None = None,
         **changes: object,
     ) -> None:
-        """Submit it; ``changes`` are of the statement that the devices sign, e.g. another station; ``at`` is their domain."""
+        """Submit it; ``changes`` are of the statement that the devices sign, in the domain ``at``."""
         consortium.registry.set_roster(station, ROSTER.root, 2)
         update = consortium.update(twin, number, station.address)
         self.shown = []

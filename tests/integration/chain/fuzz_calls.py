@@ -250,7 +250,8 @@ class Calls:
         return Call(kind, choose(self.stations), (recorded, leaf, receipt))
 
     def _settle_challenge(self, choose: Choose, twin: TwinId, kind: str) -> Call:
-        known = [*self.model.twin(twin).challenges][-4:] or [(1, self.stations[0].address, *self.models[:2])]
+        right, wrong, _ = self.models
+        known = [*self.model.twin(twin).challenges][-4:] or [(1, self.stations[0].address, right, wrong)]
         return Call(kind, choose(self.people), (twin, *choose(known)))
 
     def _answer_challenge(self, choose: Choose, twin: TwinId, kind: str) -> Call:

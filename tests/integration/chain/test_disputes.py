@@ -11,7 +11,7 @@ from tests.integration.chain.evidence_cases import DEVICES, ROSTER, Case, domain
 from tests.integration.consortium import Consortium, account, digest
 from twins.contribution import Receipt, SigningDomain
 from twins.merkle import leaf_hash
-from twins.types import ZERO_DIGEST, Digest, TwinId, digest_of_bytes
+from twins.types import ZERO_DIGEST, Digest, TwinId, digest_of_bytes, twin_id
 
 pytestmark = pytest.mark.integration
 
@@ -95,7 +95,7 @@ def test_a_signature_for_another_round_twin_or_station_is_a_forgery(
     consortium: Consortium, twin: TwinId, change: dict[str, object]
 ) -> None:
     a, replayer, _ = consortium.stations
-    case = Case(consortium, twin, replayer, (0, 0, "a"), **change)
+    case = Case(consortium, twin, replayer, (0, 0, "a"), **change)  # type: ignore[arg-type]
     consortium.ledger.prove_forgery(a, *case.part())
     assert rejections(consortium, twin) == [(1, replayer.address, Reason.FORGERY, False)]
 
@@ -115,7 +115,7 @@ def test_a_leaf_of_another_station_proves_nothing(consortium: Consortium, twin: 
     moved = replace(forged.recorded, station=c.address)
     with pytest.raises(errors.RoundLedgerUnknownCommitment):
         consortium.ledger.prove_forgery(a, moved, *forged.part()[1:])
-    other = replace(forged.recorded, update=replace(forged.recorded.update, twin=digest("other twin")))
+    other = replace(forged.recorded, update=replace(forged.recorded.update, twin=twin_id("gait")))
     with pytest.raises(errors.RoundLedgerUnknownCommitment):
         consortium.ledger.prove_forgery(a, other, *forged.part()[1:])
 

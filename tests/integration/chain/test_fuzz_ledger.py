@@ -34,7 +34,7 @@ class LedgerMachine(RuleBasedStateMachine):
 def test_random_calls_do_on_the_chain_what_the_rules_say(chain: Chain) -> None:
     LedgerMachine.chain, LedgerMachine.made = chain, 0
     few = settings(max_examples=EXAMPLES, stateful_step_count=STEPS, print_blob=True)
-    run_state_machine_as_test(LedgerMachine, settings=few)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(LedgerMachine, settings=few)
     assert LedgerMachine.made >= 500
 
 
