@@ -99,6 +99,19 @@ def test_suspensions_hand_no_round_to_a_minority(consortium: Consortium) -> None
         consortium.ledger.tally(consortium.outsider, twin, 1, MODEL)
 
 
+def test_the_first_vote_closes_submissions_for_who_is_reinstated_later(consortium: Consortium) -> None:
+    twin, (a, b, c) = consortium.new_twin(), consortium.stations
+    consortium.open(twin)
+    consortium.registry.suspend_station(consortium.admin, c.address, EVIDENCE)
+    for station in (a, b):
+        consortium.submit(station, twin)
+    consortium.attest(a, twin)
+    consortium.registry.reinstate_station(consortium.admin, c.address)
+    consortium.submit(c, twin)
+    state = consortium.ledger.round_of(twin)
+    assert (state.status, state.submitted, state.voted) == (RoundStatus.ATTESTING, 0b011, 0b001)
+
+
 # -- final by signatures ----------------------------------------------------------------------------------------
 
 
