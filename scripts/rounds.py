@@ -141,7 +141,6 @@ def run_apart(
 ) -> None:
     """Run each station as a process of its own."""
     end_on_sigterm()
-    require_own_keys(keys.devices)
     archive = Archive(reach.store())
     stations = [account.address for account in keys.accounts.stations]
     enrol(settings, network, archive, keys.accounts.owner, stations)
@@ -277,6 +276,7 @@ def main(
         return
     accounts, signers = signing(network, stations, admin_key, station_keys, password_file)
     files = given_device_keys(device_keys, devices) if device_keys else place.device_keys(seed, devices)
+    require_own_keys(files)
     keys = Keys(accounts, signers, files)
     readers = Readers.of(place, seed, network.chain.chain_id == CHAIN_ID, reader or ())
     if processes:

