@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import pytest
+
 from chain.accounts import Account
+from chain.errors import RecordError
 from chain.station import Action, merged_manifest
 from chain.values import Update
 from scripts.session import Session
@@ -18,7 +21,16 @@ from twins.contribution import Contribution, address_of_key
 from twins.manifest import ArtifactRef, StationUpdateManifest
 from twins.model import TwinModel
 from twins.types import Address, Digest
-from twins.updates import DeviceUpdate, StationUpdate, contributions_tree, device_order, encode_bundle
+from twins.updates import (
+    ContributionIndex,
+    DeviceUpdate,
+    Rejection,
+    RejectionReason,
+    StationUpdate,
+    contributions_tree,
+    device_order,
+    encode_payloads,
+)
 
 
 @dataclass(frozen=True)
@@ -80,33 +92,42 @@ class Liar:
         *,
         model: TwinModel | None = None,
         roster: tuple[Address, ...] | None = None,
+        rejections: Sequence[Rejection] | None = None,
         told: Mapping[str, object] | None = None,
         **lies: object,
     ) -> StationUpdateManifest:
         """Record an update of the crook.
 
         Args:
-            updates: what goes into the bundle.
+            updates: what goes into the index and the payloads.
             model: the station's; the true aggregate of ``updates`` if None.
             roster: as shown to auditors; the true one if None.
+            rejections: of the devices of the roster that aren't in ``updates``; all of them as missing if None.
             told: fields in which the chain is told something else than the manifest says.
             lies: fields of the manifest; those not named are true.
         """
         archive = self.world.archive
         listed = sorted(updates, key=lambda update: device_order(update.device))
+        index = ContributionIndex(
+            tuple(u.entry for u in listed), self._rest(listed) if rejections is None else tuple(rejections)
+        )
         model = model or weighted_mean([(update.model(), update.examples) for update in listed])
         manifest = StationUpdateManifest(
             twin=self.world.twin,
             round=self.number,
+            trained_round=self.number,
             station=self.crook.address,
             base_round=self.number - 1,
             base=self.head,
             rule=WEIGHTED_MEAN,
             model=archive.put(model.to_bytes()),
-            bundle=archive.put(encode_bundle(listed)),
+            index=archive.put(index.to_bytes()),
+            payloads=archive.put(encode_payloads(listed, b"")),
+            encryption=None,
             roster=archive.put_roster(roster or self.roster),
-            contributions=contributions_tree(listed).root,
+            contributions=root_of(listed),
             devices=len(listed),
+            rejected=len(index.rejections),
             examples=sum(update.examples for update in listed),
             metrics={},
             engine={},
@@ -115,6 +136,7 @@ class Liar:
         update = Update(
             twin=self.world.twin,
             round=self.number,
+            trained_round=manifest.trained_round,
             base_round=manifest.base_round,
             base=manifest.base,
             update=archive.put_manifest(manifest),
@@ -123,6 +145,14 @@ class Liar:
         )
         self.world.network.ledger.submit_update(self.crook, replace(update, **dict(told or {})))  # type: ignore[arg-type]
         return manifest
+
+    def _rest(self, used: Sequence[DeviceUpdate]) -> tuple[Rejection, ...]:
+        present = {update.device for update in used}
+        return tuple(
+            Rejection(device, RejectionReason.MISSING, "did not answer")
+            for device in self.roster
+            if device not in present
+        )
 
     def others_submit(self) -> None:
         """The other stations are honest."""
@@ -154,6 +184,20 @@ class Liar:
             world.network.ledger.attest(station, world.twin, self.number, digest)
         assert self.head == digest
         return digest
+
+
+def refuse_to_go_on(liar: Liar) -> None:
+    """The next round opens, and the station that was outvoted in this one submits nothing to it."""
+    honest = liar.session.followers[2]
+    opened = next(filter(None, (follower.step(liar.number + 1) for follower in liar.session.followers)))
+    assert opened.action is Action.OPENED
+    with pytest.raises(RecordError, match="doesn't go on from"):
+        honest.step(liar.number + 1)
+
+
+def root_of(updates: Sequence[DeviceUpdate]) -> Digest:
+    """Merkle root over the contributions, as the chain has it."""
+    return contributions_tree([update.entry for update in updates]).root
 
 
 def shifted(model: TwinModel) -> TwinModel:

@@ -78,7 +78,7 @@ def test_a_tampered_store_is_exit_code_1_and_its_head_is_not_remembered(command:
     assert outcome.code == 1
     report = json.loads(outcome.out)
     assert report["verdict"] == "failed"
-    assert report["checked"] == {"rounds": 4, "station_updates": 9, "device_updates": 18}
+    assert report["checked"] == {"rounds": 4, "station_updates": 9, "device_updates": 18, "unchecked_updates": 0}
     (finding,) = report["findings"]
     assert finding == {
         "check": "artifact",

@@ -17,7 +17,7 @@ from tests.integration.audit.world import World, checks_of
 from tests.integration.consortium import account
 from twins.contribution import address_of_key
 from twins.types import Digest, twin_id
-from twins.updates import DeviceUpdate, decode_bundle, roster_tree
+from twins.updates import roster_tree
 
 pytestmark = pytest.mark.integration
 
@@ -142,7 +142,7 @@ def test_a_late_update_is_audited_and_not_counted(late: Liar) -> None:
 def test_a_late_update_that_is_wrong_is_found(late: Liar) -> None:
     world = late.world
     event = next(e for e in world.recorded(4) if e.station == late.crook.address)
-    world.store.path_of(world.update_manifest(event).bundle.cid).unlink()
+    world.store.path_of(world.update_manifest(event).payloads.cid).unlink()
     assert checks_of(world.findings()) == [("artifact", f"{late.where}, device updates")]
 
 
@@ -151,9 +151,9 @@ def test_an_update_for_a_round_that_is_over_is_audited_and_not_counted(liar: Lia
     liar.collude()
     world = liar.world
     old = next(e for e in world.recorded(2) if e.station == liar.crook.address)
-    updates = decode_bundle(world.archive.artifact(world.update_manifest(old).bundle))
+    updates = world.device_updates(old)
     # Signed for round 2 on the base of round 1, and submitted again: recorded, late, worth nothing.
-    liar.submit(updates, round=2, base_round=1, base=old.base, told={"round": 2})
+    liar.submit(updates, round=2, trained_round=2, base_round=1, base=old.base, told={"round": 2})
     report = world.audit()
     assert report.ok
     assert [(s.round, s.late, s.staleness) for s in report.uncounted] == [(2, True, 3)]
@@ -229,16 +229,16 @@ def test_a_stateful_rule_remembers_so_the_order_of_replay_matters(stateful: Worl
     stateful.run(2)
     event = stateful.recorded(2)[0]
     manifest = stateful.update_manifest(event)
-    updates: tuple[DeviceUpdate, ...] = decode_bundle(stateful.archive.artifact(manifest.bundle))
+    updates = stateful.device_updates(event)
     base = stateful.archive.model(stateful.model_manifest(1).model)
-    alone = Replayer()(station=event.station, round=2, rule=manifest.rule, base=base, updates=updates)
+    alone = Replayer()(station=event.station, round=2, rule=manifest.rule, base=base, updates=updates, noise=b"")
     assert alone != stateful.archive.model(manifest.model)
 
 
 def test_a_missing_round_of_a_stateful_rule_spoils_what_follows_and_is_found(stateful: World) -> None:
     stateful.run(2)
     event = stateful.recorded(1)[0]
-    stateful.store.path_of(stateful.update_manifest(event).bundle.cid).unlink()
+    stateful.store.path_of(stateful.update_manifest(event).payloads.cid).unlink()
     assert checks_of(stateful.findings()) == [
         ("artifact", f"round 1, station {event.station}, device updates"),
         ("tier-1", f"round 2, station {event.station}, station model"),

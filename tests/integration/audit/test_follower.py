@@ -41,7 +41,7 @@ def forge(liar: Liar, honest: StationUpdate) -> None:
 
 def withhold(liar: Liar, honest: StationUpdate) -> None:
     manifest = liar.submit(honest.updates)
-    liar.world.store.path_of(manifest.bundle.cid).unlink()
+    liar.world.store.path_of(manifest.payloads.cid).unlink()
 
 
 def poison(liar: Liar, honest: StationUpdate) -> None:
@@ -63,16 +63,39 @@ def point_nowhere(liar: Liar, honest: StationUpdate) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lie", "check"),
+    ("lie", "check", "action"),
     [
-        (forge, "device-signature"),
-        (withhold, "artifact"),
-        (poison, "finite"),
-        (invent, "roster"),
-        (inflate, "update-manifest"),
-        (point_nowhere, "artifact"),
+        (forge, "device-signature", Action.PROVED),
+        (poison, "finite", Action.DISPUTED),
+        (invent, "roster", Action.DISPUTED),
+        (inflate, "update-manifest", Action.DISPUTED),
     ],
 )
+def test_a_wrong_update_is_rejected_by_the_others_and_the_round_goes_on_without_it(
+    liar: Liar, lie: Callable[[Liar, StationUpdate], None], check: str, action: Action
+) -> None:
+    lie(liar, liar.honest())
+    liar.others_submit()
+    others, actions = liar.session.followers[1:], []
+    while liar.world.network.ledger.head(liar.world.twin).number < liar.number:
+        for follower in others:
+            step = follower.step(liar.number)
+            if step is not None:
+                actions.append(step.action)
+    assert actions[0] is action
+    assert actions[-2:] == [Action.ATTESTED] * 2
+    assert {update.station for update in liar.world.model_manifest(liar.number).updates} == {
+        station.address for station in liar.world.stations[1:]
+    }
+    report = liar.world.audit()
+    assert report.ok
+    (rejected,) = (update for update in report.uncounted if update.excluded)
+    assert (rejected.station, rejected.round) == (liar.crook.address, liar.number)
+    assert check in {finding.check for finding in rejected.findings}
+    assert (liar.crook.address, "rejected") in {(incident.who, incident.kind) for incident in report.incidents}
+
+
+@pytest.mark.parametrize(("lie", "check"), [(withhold, "artifact"), (point_nowhere, "artifact")])
 def test_a_station_does_not_attest_when_anothers_evidence_is_wrong(
     liar: Liar, lie: Callable[[Liar, StationUpdate], None], check: str
 ) -> None:
@@ -93,12 +116,12 @@ def test_a_station_does_not_attest_when_anothers_evidence_is_wrong(
 
 def test_evidence_that_was_withheld_and_is_shown_in_time_is_attested_to(liar: Liar) -> None:
     manifest = liar.submit(liar.honest().updates)
-    bundle = liar.world.read(manifest.bundle.cid)
-    liar.world.store.path_of(manifest.bundle.cid).unlink()
+    payloads = liar.world.read(manifest.payloads.cid)
+    liar.world.store.path_of(manifest.payloads.cid).unlink()
     liar.others_submit()
     with pytest.raises(RecordError):
         liar.session.followers[1].step(liar.number)
-    liar.world.store.put(bundle)
+    liar.world.store.put(payloads)
     step = liar.session.followers[1].step(liar.number)
     assert step is not None
     assert step.action is Action.ATTESTED
@@ -119,8 +142,9 @@ def test_a_roster_set_after_the_update_in_the_same_block_does_not_count_for_it(l
     )
     assert world.recorded(4)[0].block == chain.block_number()
     liar.others_submit()
-    with pytest.raises(RecordError, match="roster"):
-        liar.session.followers[1].step(liar.number)
+    step = liar.session.followers[1].step(liar.number)
+    assert step is not None
+    assert step.action is Action.DISPUTED
     assert [finding.check for finding in world.findings()] == ["roster"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from twins.content import cid_of, cid_of_digest
 from twins.errors import ArtifactNotFoundError
 from twins.store import ArtifactStore
 from twins.types import Cid
-from twins.updates import decode_bundle, encode_bundle
+from twins.updates import ContributionIndex
 
 pytestmark = pytest.mark.integration
 
@@ -55,7 +56,7 @@ def test_an_untouched_history_is_verified(history: World) -> None:
     assert report.ok
     body = report.to_json()
     assert body["verdict"] == "verified"
-    assert body["checked"] == {"rounds": 4, "station_updates": 9, "device_updates": 18}
+    assert body["checked"] == {"rounds": 4, "station_updates": 9, "device_updates": 18, "unchecked_updates": 0}
     assert body["head"] == {"round": 3, "model": history.final(3).model}
     assert [entry["parent"] for entry in body["rounds"]] == [None, *(e["model"] for e in body["rounds"][:-1])]
     assert report.uncounted == ()
@@ -114,28 +115,46 @@ def test_another_models_manifest_in_its_place_is_found(copied: World) -> None:
 
 
 def swap(data: bytes) -> bytes:
-    first, second = decode_bundle(data)
-    return encode_bundle([replace(second, device=first.device), replace(first, device=second.device)])
+    index = ContributionIndex.from_bytes(data)
+    first, second = index.entries
+    exchanged = (replace(second, device=first.device), replace(first, device=second.device))
+    return replace(index, entries=exchanged).to_bytes()
 
 
-@pytest.mark.parametrize(
-    "bend", [swap, lambda data: encode_bundle(decode_bundle(data)[:1])], ids=["two devices swapped", "one left out"]
-)
-def test_a_bundle_packed_anew_is_found(copied: World, bend) -> None:  # type: ignore[no-untyped-def]
+def leave_out(data: bytes) -> bytes:
+    index = ContributionIndex.from_bytes(data)
+    return replace(index, entries=index.entries[:1]).to_bytes()
+
+
+@pytest.mark.parametrize("bend", [swap, leave_out], ids=["two devices swapped", "one left out"])
+def test_an_index_written_anew_is_found(copied: World, bend: Callable[[bytes], bytes]) -> None:
     event = copied.recorded(1)[2]
-    ref = copied.update_manifest(event).bundle
+    ref = copied.update_manifest(event).index
     bent = bend(copied.read(ref.cid))
+    copied.overwrite(ref.cid, bent)
+    place = f"round 1, station {event.station}, contributions"
+    assert copied.findings() == [Finding("artifact", place, BYTES, other_bytes(ref.cid, cid_of(bent)))]
+
+
+def test_payloads_in_another_order_are_found(copied: World) -> None:
+    event = copied.recorded(1)[2]
+    ref = copied.update_manifest(event).payloads
+    data = copied.read(ref.cid)
+    bent = data[:9] + data[9:][::-1]
     copied.overwrite(ref.cid, bent)
     place = f"round 1, station {event.station}, device updates"
     assert copied.findings() == [Finding("artifact", place, BYTES, other_bytes(ref.cid, cid_of(bent)))]
 
 
-@pytest.mark.parametrize("part", ["model", "bundle"])
+PLACES = {"model": "model", "payloads": "device updates", "index": "contributions"}
+
+
+@pytest.mark.parametrize("part", PLACES)
 def test_a_missing_artifact_is_found(copied: World, part: str) -> None:
     event = copied.recorded(2)[0]
     ref = getattr(copied.update_manifest(event), part)
     copied.store.path_of(ref.cid).unlink()
-    place = f"round 2, station {event.station}, {'device updates' if part == 'bundle' else part}"
+    place = f"round 2, station {event.station}, {PLACES[part]}"
     error = str(ArtifactNotFoundError(ref.cid, f"not in {copied.path}"))
     assert copied.findings() == [Finding("artifact", place, BYTES, error)]
 
@@ -144,7 +163,7 @@ def test_a_missing_roster_is_found_in_every_round_of_its_station(copied: World) 
     # The roster is one artifact for all rounds: without it nobody can tell enrolled devices from invented ones.
     event = copied.recorded(1)[0]
     copied.store.path_of(copied.update_manifest(event).roster.cid).unlink()
-    places = [("artifact", f"round {number}, station {event.station}, device updates") for number in (1, 2, 3)]
+    places = [("artifact", f"round {number}, station {event.station}, contributions") for number in (1, 2, 3)]
     assert checks_of(copied.findings()) == places
 
 

@@ -20,12 +20,21 @@ from scripts.settings import RunSettings
 from tests.integration.consortium import account
 from twins.archive import Archive
 from twins.content import cid_of_digest
-from twins.manifest import StationUpdateManifest, TwinModelManifest
+from twins.encryption import Keyring
+from twins.manifest import StationUpdateManifest, TwinModelManifest, TwinPolicy
 from twins.store import ArtifactStore, DirectoryStore
 from twins.types import Cid, Digest, TwinId, twin_id
-from twins.updates import device_order
+from twins.updates import DeviceUpdate, device_order
 
-SETTINGS = RunSettings(twin="tiny", dataset="tests.integration.audit.tiny:DATASET", split="all", stations=3, devices=6)
+SETTINGS = RunSettings(
+    twin="tiny",
+    dataset="tests.integration.audit.tiny:DATASET",
+    split="all",
+    stations=3,
+    devices=6,
+    # What is sealed, and who may read it, is tested where grants are (tests/integration/scripts/test_grants.py).
+    policy=TwinPolicy(None, max_staleness=3, sealed=False),
+)
 ROUNDS = 3
 BYTES = "the bytes that the record names"
 
@@ -94,6 +103,12 @@ class World:
 
     def update_manifest(self, event: UpdateSubmitted) -> StationUpdateManifest:
         return self.archive.manifest(StationUpdateManifest, event.update)
+
+    def device_updates(self, event: UpdateSubmitted) -> tuple[DeviceUpdate, ...]:
+        """What the devices of an update have sent."""
+        manifest = self.update_manifest(event)
+        entries = self.archive.index(manifest.index).entries
+        return self.archive.payloads(event.update, manifest, entries, Keyring())[0]
 
     def model_manifest(self, number: int) -> TwinModelManifest:
         return self.archive.manifest(TwinModelManifest, self.network.ledger.model_of(self.twin, number))
