@@ -57,8 +57,8 @@ def test_an_artifact_cut_short_or_made_longer_is_found(history: World, data: st.
 
 def test_a_bit_flipped_in_every_artifact_in_turn_is_found(history: World) -> None:
     cids = history.cids()
-    # Per round three stations' manifest, model, index and payloads, and the merged model with its manifest; three rosters,
-    # the genesis with its manifest, and the twin's manifest.
+    # Per round three stations' manifest, model, index and payloads, and the merged model with its manifest; three
+    # rosters, the genesis with its manifest, and the twin's manifest.
     assert len(cids) == 3 * (3 * 4 + 2) + 3 + 2 + 1
     for cid in cids:
         content = bytearray(history.read(cid))
