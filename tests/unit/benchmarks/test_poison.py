@@ -95,11 +95,18 @@ def test_liars_have_no_say_in_how_good_a_model_is(attacked: Attacked) -> None:
     assert trainer.evaluate(BASE).examples == honest
 
 
+def stopped() -> None:
+    with running(Devices()):
+        raise KeyboardInterrupt
+
+
 def test_other_stations_get_our_own_program_again() -> None:
     ours = station_trainer.app
-    with pytest.raises(KeyboardInterrupt), running(Devices()):
+    with running(Devices()):
         assert station_trainer.app is not ours
-        raise KeyboardInterrupt
+    assert station_trainer.app is ours
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
     assert station_trainer.app is ours
 
 

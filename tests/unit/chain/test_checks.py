@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,6 @@ from hypothesis import strategies as st
 
 from chain.checks import (
     Finding,
-    check_bundle,
     check_model,
     check_model_manifest,
     check_recomputed,
@@ -20,14 +20,23 @@ from chain.checks import (
     compare,
     findings_text,
 )
+from chain.contribution_checks import check_index
 from chain.events import RoundFinal, UpdateSubmitted
 from twins.aggregation import WEIGHTED_MEAN, weighted_mean
 from twins.contribution import Contribution, SigningDomain, address_of_key
 from twins.errors import AggregationError, SchemaError
 from twins.manifest import ArtifactRef, StationUpdateManifest, TwinModelManifest, UpdateRef
 from twins.model import TwinModel
-from twins.types import Digest, sha256_digest, twin_id
-from twins.updates import DeviceUpdate, contributions_tree, device_order, roster_tree
+from twins.types import Address, Digest, sha256_digest, twin_id
+from twins.updates import (
+    ContributionIndex,
+    DeviceUpdate,
+    Rejection,
+    RejectionReason,
+    contributions_tree,
+    device_order,
+    roster_tree,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -54,20 +63,28 @@ def signed(key: bytes, count: int = 10, **changes: Any) -> DeviceUpdate:
     return DeviceUpdate(address_of_key(key), count, payload, signature)
 
 
+def root_of(updates: Sequence[DeviceUpdate]) -> Digest:
+    return contributions_tree([update.entry for update in updates]).root
+
+
 UPDATES = tuple(signed(key, 10 + index) for index, key in enumerate(KEYS))
 REF = ArtifactRef.of(b"anything")
 MANIFEST = StationUpdateManifest(
     twin=TWIN,
     round=2,
+    trained_round=2,
     station=STATION,
     base_round=1,
     base=BASE,
     rule=WEIGHTED_MEAN,
     model=REF,
-    bundle=REF,
+    index=REF,
+    payloads=REF,
+    encryption=None,
     roster=REF,
-    contributions=contributions_tree(UPDATES).root,
+    contributions=root_of(UPDATES),
     devices=3,
+    rejected=0,
     examples=33,
     metrics={},
     engine={},
@@ -79,6 +96,7 @@ RECORDED = UpdateSubmitted(
     twin=TWIN,
     round=2,
     station=STATION,
+    trained_round=2,
     base_round=1,
     base=BASE,
     update=MANIFEST.digest,
@@ -115,9 +133,22 @@ MERGED = TwinModelManifest(
 )
 
 
-def bundle(updates: tuple[DeviceUpdate, ...] = UPDATES, **changes: Any) -> list[Finding]:
-    arguments = {"manifest": MANIFEST, "roster": ROSTER, "roster_root": ROOT, "domain": DOMAIN} | changes
-    return list(check_bundle(updates=updates, **arguments))
+def index(
+    updates: Sequence[DeviceUpdate] = UPDATES, rejections: tuple[Rejection, ...] = (), **changes: Any
+) -> list[Finding]:
+    arguments: dict[str, Any] = {
+        "manifest": MANIFEST,
+        "roster": ROSTER,
+        "roster_root": ROOT,
+        "domain": DOMAIN,
+        **changes,
+    }
+    told = ContributionIndex(tuple(update.entry for update in updates), rejections)
+    return list(check_index(index=told, **arguments))
+
+
+def missing(device: Address) -> Rejection:
+    return Rejection(device, RejectionReason.MISSING, "did not answer")
 
 
 def test_a_finding_is_one_line_with_all_it_says() -> None:
@@ -146,6 +177,7 @@ def test_a_manifest_as_recorded_has_no_findings() -> None:
     [
         ("twin", twin_id("gait")),
         ("round", 3),
+        ("trained_round", 1),
         ("station", OTHER_STATION),
         ("base_round", 0),
         ("base", sha256_digest(b"other")),
@@ -161,8 +193,8 @@ def test_every_field_that_the_chain_knows_is_held_against_it(field: str, value: 
 # -- the devices' updates -------------------------------------------------------------------------------------------
 
 
-def test_a_bundle_as_signed_has_no_findings() -> None:
-    assert bundle() == []
+def test_an_index_as_signed_has_no_findings() -> None:
+    assert index() == []
 
 
 @pytest.mark.parametrize(
@@ -181,15 +213,15 @@ def test_a_bundle_as_signed_has_no_findings() -> None:
 )
 def test_a_signature_under_any_other_statement_is_a_replay(change: dict[str, Any]) -> None:
     replayed = (signed(KEYS[0], 10, **change), *UPDATES[1:])
-    manifest = replace(MANIFEST, contributions=contributions_tree(replayed).root)
-    (finding,) = bundle(replayed, manifest=manifest)
+    manifest = replace(MANIFEST, contributions=root_of(replayed))
+    (finding,) = index(replayed, manifest=manifest)
     assert (finding.check, finding.where) == ("device-signature", f"{WHERE}, device {ROSTER[0]}")
     assert finding.expected == f"signed by {ROSTER[0]}"
     assert finding.got.startswith("recovers to 0x")
 
 
 def test_a_device_outside_the_roster_is_found_twice_over() -> None:
-    findings = bundle(roster=ROSTER[:2])
+    findings = index(roster=ROSTER[:2])
     root = roster_tree(ROSTER[:2]).root
     assert findings == [
         Finding("roster", WHERE, f"devices under root {ROOT}", f"devices under root {root}"),
@@ -203,22 +235,47 @@ def test_a_device_outside_the_roster_is_found_twice_over() -> None:
 
 
 def test_a_station_that_had_set_no_roster_has_no_devices() -> None:
-    assert bundle(roster_root=None) == [
+    assert index(roster_root=None) == [
         Finding("roster", WHERE, "devices under root None", f"devices under root {ROOT}")
     ]
-    empty = bundle(roster=(), roster_root=None)
+    empty = index(roster=(), roster_root=None)
     assert [finding.check for finding in empty] == ["roster"] * 3
 
 
-def test_an_empty_bundle_is_found() -> None:
-    assert bundle(()) == [Finding("contributions", WHERE, "at least one device", "an empty bundle")]
+def test_an_index_without_contributions_is_found() -> None:
+    findings = index((), tuple(missing(device) for device in ROSTER))
+    assert findings == [Finding("contributions", WHERE, "at least one device", "an empty index")]
+
+
+def test_attack_a_device_left_out_without_a_reason_is_found() -> None:
+    told = replace(MANIFEST, contributions=root_of(UPDATES[:2]), devices=2, examples=21)
+    place = f"{WHERE}, device {ROSTER[2]}"
+    expected = Finding("omitted", place, "its contribution, or the reason why it was rejected", "neither")
+    assert index(UPDATES[:2], manifest=told) == [expected]
+    assert index(UPDATES[:2], (missing(ROSTER[2]),), manifest=replace(told, rejected=1)) == []
+
+
+def test_attack_a_rejection_of_a_device_that_was_never_enrolled_is_found() -> None:
+    findings = index(UPDATES, (missing(OTHER_STATION),), manifest=replace(MANIFEST, rejected=1))
+    place = f"{WHERE}, device {OTHER_STATION}"
+    assert findings == [Finding("roster", place, "a device of the roster", "a rejection of another's")]
+
+
+def test_a_number_of_rejections_other_than_told_is_found() -> None:
+    assert index(manifest=replace(MANIFEST, rejected=2)) == [Finding("contributions", f"{WHERE}, rejected", "2", "0")]
+
+
+def test_the_round_that_was_trained_for_is_the_one_that_was_signed_for() -> None:
+    # An update that counts later than it was trained is held against its training.
+    assert index(manifest=replace(MANIFEST, round=5)) == []
+    assert {finding.check for finding in index(manifest=replace(MANIFEST, trained_round=1))} == {"device-signature"}
 
 
 def test_a_device_left_out_shows_in_root_devices_and_examples() -> None:
-    assert bundle(UPDATES[:2]) == [
+    assert index(UPDATES[:2], (missing(ROSTER[2]),), manifest=replace(MANIFEST, rejected=1)) == [
         Finding("contributions", f"{WHERE}, {key}", expected, got)
         for key, expected, got in (
-            ("Merkle root", str(MANIFEST.contributions), str(contributions_tree(UPDATES[:2]).root)),
+            ("Merkle root", str(MANIFEST.contributions), str(root_of(UPDATES[:2]))),
             ("devices", "3", "2"),
             ("examples", "33", "21"),
         )
@@ -227,7 +284,7 @@ def test_a_device_left_out_shows_in_root_devices_and_examples() -> None:
 
 def test_a_signature_that_is_none_does_not_hide_the_findings_after_it() -> None:
     broken = (replace(UPDATES[0], signature=b""), replace(UPDATES[1], signature=UPDATES[2].signature), UPDATES[2])
-    places = [(finding.check, finding.where) for finding in bundle(broken)]
+    places = [(finding.check, finding.where) for finding in index(broken)]
     assert places == [
         ("device-signature", f"{WHERE}, device {ROSTER[0]}"),
         ("device-signature", f"{WHERE}, device {ROSTER[1]}"),

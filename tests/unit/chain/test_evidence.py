@@ -8,22 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chain.evidence import Evidence, gather, unreadable
+from chain.evidence import Evidence, Gatherer, unreadable
 from tests.unit.chain.test_checks import DOMAIN, MANIFEST, RECORDED, ROOT, ROSTER, UPDATES, WHERE
 from twins.aggregation import weighted_mean
 from twins.archive import Archive
 from twins.content import cid_of_digest
+from twins.encryption import Keyring, StationSecret, encryption_context
 from twins.errors import ArtifactNotFoundError, ManifestError, StoreError
 from twins.manifest import StationUpdateManifest
 from twins.model import TwinModel
 from twins.store import DirectoryStore
 from twins.types import sha256_digest
-from twins.updates import encode_bundle
+from twins.updates import ContributionIndex, encode_payloads
 
 pytestmark = pytest.mark.unit
 
 MODEL = weighted_mean([(update.model(), update.examples) for update in UPDATES])
 SCHEMA = {"w": [2]}
+INDEX = ContributionIndex(tuple(update.entry for update in UPDATES), ())
 
 
 @pytest.fixture
@@ -35,7 +37,8 @@ def stored(archive: Archive, model: TwinModel = MODEL, **changes: object) -> Sta
     whole = replace(
         MANIFEST,
         model=archive.put(model.to_bytes()),
-        bundle=archive.put(encode_bundle(UPDATES)),
+        index=archive.put(INDEX.to_bytes()),
+        payloads=archive.put(encode_payloads(UPDATES, b"")),
         roster=archive.put_roster(ROSTER),
     )
     manifest = replace(whole, **changes)  # type: ignore[arg-type]
@@ -46,7 +49,7 @@ def stored(archive: Archive, model: TwinModel = MODEL, **changes: object) -> Sta
 def gathered(
     archive: Archive, manifest: StationUpdateManifest, schema: dict[str, list[int]] | None = SCHEMA
 ) -> Evidence:
-    return gather(replace(RECORDED, update=manifest.digest), archive, schema, ROOT, DOMAIN)
+    return Gatherer(archive, schema, DOMAIN, Keyring()).gather(replace(RECORDED, update=manifest.digest), ROOT)
 
 
 def test_whole_evidence_is_fetched_and_has_no_findings(archive: Archive) -> None:
@@ -64,7 +67,8 @@ def test_without_the_manifest_there_is_nothing_to_fetch(archive: Archive) -> Non
 
 
 @pytest.mark.parametrize(
-    ("part", "place"), [("model", "model"), ("bundle", "device updates"), ("roster", "device updates")]
+    ("part", "place"),
+    [("model", "model"), ("payloads", "device updates"), ("index", "contributions"), ("roster", "contributions")],
 )
 def test_a_missing_part_leaves_the_others_checked(archive: Archive, part: str, place: str) -> None:
     manifest = stored(archive)
@@ -74,7 +78,7 @@ def test_a_missing_part_leaves_the_others_checked(archive: Archive, part: str, p
     evidence = gathered(archive, manifest)
     assert [(f.check, f.where) for f in evidence.findings] == [("artifact", f"{WHERE}, {place}")]
     assert (evidence.model is None) == (part == "model")
-    assert (evidence.updates is None) == (part == "bundle")
+    assert (evidence.updates is None) == (part in ("payloads", "index"))
 
 
 def test_a_model_of_another_schema_is_found_in_station_and_devices(archive: Archive) -> None:
@@ -94,15 +98,38 @@ def test_without_the_twins_schema_the_stations_model_gives_it(archive: Archive) 
 
 def test_bytes_that_are_not_what_the_manifest_calls_them_are_found(archive: Archive) -> None:
     junk = archive.put(b"junk")
-    evidence = gathered(archive, stored(archive, model=MODEL, bundle=junk))
+    evidence = gathered(archive, stored(archive, model=MODEL, payloads=junk))
     assert [(f.check, f.where) for f in evidence.findings] == [("format", f"{WHERE}, device updates")]
     assert evidence.updates is None
+
+
+def test_what_is_sealed_and_not_granted_is_unchecked_and_no_finding(archive: Archive) -> None:
+    secret = StationSecret.from_key(bytes([9]) * 32)
+    context = encryption_context(MANIFEST.twin, MANIFEST.trained_round, MANIFEST.station)
+    sealed, encryption = secret.seal(encode_payloads(UPDATES, b""), context, ())
+    manifest = stored(archive, payloads=archive.put(sealed), encryption=encryption)
+    evidence = gathered(archive, manifest)
+    assert (evidence.findings, evidence.updates) == ((), None)
+    assert evidence.unchecked is not None
+    assert "expected a grant" in evidence.unchecked
+    own = Gatherer(archive, SCHEMA, DOMAIN, Keyring((secret,))).gather(evidence.recorded, ROOT)
+    assert (own.findings, own.updates, own.unchecked) == ((), UPDATES, None)
+
+
+def test_attack_sealed_bytes_moved_to_another_round_are_found_by_whoever_may_read_them(archive: Archive) -> None:
+    secret = StationSecret.from_key(bytes([9]) * 32)
+    elsewhere = encryption_context(MANIFEST.twin, MANIFEST.trained_round + 1, MANIFEST.station)
+    sealed, encryption = secret.seal(encode_payloads(UPDATES, b""), elsewhere, ())
+    manifest = stored(archive, payloads=archive.put(sealed), encryption=encryption)
+    recorded = replace(RECORDED, update=manifest.digest)
+    evidence = Gatherer(archive, SCHEMA, DOMAIN, Keyring((secret,))).gather(recorded, ROOT)
+    assert [(f.check, f.where) for f in evidence.findings] == [("format", f"{WHERE}, device updates")]
 
 
 def test_another_kind_of_manifest_is_found(archive: Archive) -> None:
     archive.store.put(b"{}")
     recorded = replace(RECORDED, update=sha256_digest(b"{}"))
-    evidence = gather(recorded, archive, SCHEMA, ROOT, DOMAIN)
+    evidence = Gatherer(archive, SCHEMA, DOMAIN, Keyring()).gather(recorded, ROOT)
     assert [f.check for f in evidence.findings] == ["format"]
 
 
