@@ -103,7 +103,9 @@ describe("RoundLedger: opening a round", () => {
       minUpdates: 3,
       quorum: 3,
       electorate: setOf(0, 1, 2, 3),
+      live: setOf(0, 1, 2, 3),
       submitted: 0n,
+      excluded: 0n,
       voted: 0n,
     });
   });

@@ -38,6 +38,7 @@ describe("RoundLedger: updates in time", () => {
       c.twin,
       1,
       getAddress(c.stations[1]),
+      1,
       0,
       c.genesis,
       update.update,

@@ -213,26 +213,27 @@ describe("RoundLedger: votes", () => {
 });
 
 describe("RoundLedger: quorum", () => {
+  const quorumOf = (c, electorate, live = electorate) => c.ledger.read.quorumOf([electorate, live]);
+
   it("is two thirds of the electorate, rounded up, for 1 to 64 stations", async () => {
-    const { ledger } = await Consortium.bare(0);
+    const c = await Consortium.bare(0);
     const table = [
       1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 9, 10, 10, 11, 12, 12, 13, 14, 14, 15, 16, 16, 17, 18, 18, 19, 20, 20, 21,
       22, 22, 23, 24, 24, 25, 26, 26, 27, 28, 28, 29, 30, 30, 31, 32, 32, 33, 34, 34, 35, 36, 36, 37, 38, 38, 39, 40,
       40, 41, 42, 42, 43,
     ];
     assert.equal(table.length, 64);
-    assert.equal(await ledger.read.quorumOf([0n]), 0);
     for (const [index, quorum] of table.entries()) {
       const electors = BigInt(index + 1);
       const low = 2n ** electors - 1n;
-      assert.equal(await ledger.read.quorumOf([low]), quorum, `${electors} stations`);
+      assert.equal(await quorumOf(c, low), quorum, `${electors} stations`);
       // The same number of stations at the other end of the word.
-      assert.equal(await ledger.read.quorumOf([low << (64n - electors)]), quorum, `${electors} stations, high bits`);
+      assert.equal(await quorumOf(c, low << (64n - electors)), quorum, `${electors} stations, high bits`);
     }
   });
 
   it("counts stations wherever their bits lie", async () => {
-    const { ledger } = await Consortium.bare(0);
+    const c = await Consortium.bare(0);
     for (const [set, quorum] of [
       [0x5555555555555555n, 22],
       [0xaaaaaaaaaaaaaaaan, 22],
@@ -241,8 +242,28 @@ describe("RoundLedger: quorum", () => {
       [0xf0f0f0f0f0f0f0f0n, 22],
       [setOf(0, 7, 8, 31, 32, 63), 4],
     ]) {
-      assert.equal(await ledger.read.quorumOf([set]), quorum, `0x${set.toString(16)}`);
+      assert.equal(await quorumOf(c, set), quorum, `0x${set.toString(16)}`);
     }
+  });
+
+  it("shrinks with the live electors to two thirds of them, but never to half of those at the opening", async () => {
+    const c = await Consortium.bare(0);
+    const first = (n) => 2n ** BigInt(n) - 1n;
+    for (const [electors, table] of [
+      // Quorum with n, n - 1, ... live electors.
+      [3, [2, 2, 2, 2]],
+      [4, [3, 3, 3, 3, 3]],
+      [7, [5, 4, 4, 4, 4, 4, 4, 4]],
+      [21, [14, 14, 13, 12, 12, 11, 11, 11, 11]],
+      [64, [43, 42, 42, 41, 40, 40, 39, 38, 38, 37, 36, 36, 35, 34, 34, 33, 33, 33]],
+    ]) {
+      for (const [suspended, quorum] of table.entries()) {
+        assert.equal(await quorumOf(c, first(electors), first(electors - suspended)), quorum, `${electors}, -${suspended}`);
+      }
+    }
+    // With nobody alive no vote can be final either.
+    assert.equal(await quorumOf(c, 0n), 1);
+    assert.equal(await quorumOf(c, first(64), 0n), 33);
   });
 
   it("is reached by a single station alone, by both of two, by two of three", async () => {

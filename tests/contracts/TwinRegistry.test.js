@@ -1,7 +1,18 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { getAddress, zeroAddress } from "viem";
-import { Consortium, POLICY, ZERO, accounts, digest, idOf, people, refuses, viem } from "./support/consortium.js";
+import {
+  Consortium,
+  EPOCH,
+  POLICY,
+  ZERO,
+  accounts,
+  digest,
+  idOf,
+  people,
+  refuses,
+  viem,
+} from "./support/consortium.js";
 
 const checksummed = (address) => getAddress(address);
 
@@ -11,8 +22,14 @@ describe("TwinRegistry: stations", () => {
     c = await Consortium.bare(0);
   });
 
-  it("cannot be deployed without an admin", async () => {
-    await refuses(viem.deployContract("TwinRegistry", [zeroAddress]), c.registry, "TwinRegistryZeroValue", []);
+  it("cannot be deployed without an admin, an epoch or a seat", async () => {
+    for (const args of [
+      [zeroAddress, EPOCH, 1],
+      [people.admin, 0, 1],
+      [people.admin, EPOCH, 0],
+    ]) {
+      await refuses(viem.deployContract("TwinRegistry", args), c.registry, "TwinRegistryZeroValue", []);
+    }
   });
 
   it("gives each station the next index, and finds it by account and by index", async () => {
@@ -23,9 +40,11 @@ describe("TwinRegistry: stations", () => {
     assert.equal(await c.registry.read.stationAt([1]), checksummed(accounts[1]));
     assert.deepEqual(await c.registry.read.stationOf([accounts[1]]), {
       registered: true,
+      suspended: false,
       index: 1,
       rosterRevision: 0,
       deviceCount: 0,
+      weight: 0n,
       rosterRoot: ZERO,
     });
   });
@@ -108,9 +127,11 @@ describe("TwinRegistry: rosters", () => {
     ]);
     assert.deepEqual(await c.registry.read.stationOf([station]), {
       registered: true,
+      suspended: false,
       index: 0,
       rosterRevision: 2,
       deviceCount: 90,
+      weight: 0n,
       rosterRoot: digest("r2"),
     });
   });
@@ -156,7 +177,7 @@ describe("TwinRegistry: twins", () => {
   });
 
   it("keeps the largest policy that fits, so no member spills into another", async () => {
-    const policy = { minSubmitFor: 2 ** 24 - 1, minAttestFor: 2 ** 24 - 1, minUpdates: 255 };
+    const policy = { minSubmitFor: 2 ** 24 - 1, minAttestFor: 2 ** 24 - 1, minUpdates: 255, openGrace: 255 };
     const twin = idOf("slow twin");
     await c.registerTwin({ twin, policy });
     assert.deepEqual(await c.registry.read.twinOf([twin]), {

@@ -12,7 +12,12 @@ export const people = { outsider, owner, admin, newOwner };
 
 export const Status = { None: 0, Submitting: 1, Attesting: 2, Expired: 3, Final: 4, Aborted: 5 };
 export const ZERO = zeroHash;
-export const POLICY = { minSubmitFor: 60, minAttestFor: 30, minUpdates: 1 };
+export const Reason = { Quorum: 0, Forgery: 1, DoubleCount: 2, Challenge: 3 };
+export const POLICY = { minSubmitFor: 60, minAttestFor: 30, minUpdates: 1, openGrace: 0 };
+/** Seconds between elections, and for which the guardian's suspensions are counted. */
+export const EPOCH = 86_400;
+/** How many rounds' commitments the ledger keeps. */
+export const COMMITMENTS = 8;
 
 /** Digest of a manifest that needs no bytes here: the contracts never see any. */
 export const digest = (label) => sha256(toHex(label));
@@ -23,7 +28,7 @@ export const setOf = (...indices) => indices.reduce((set, index) => set | (1n <<
 export const receiptOf = async (hash) => client.getTransactionReceipt({ hash: await hash });
 export const gasOf = async (hash) => Number((await receiptOf(hash)).gasUsed);
 
-const blockTime = async () => Number((await client.getBlock()).timestamp);
+export const blockTime = async () => Number((await client.getBlock()).timestamp);
 /** The next transaction's block carries exactly this time. */
 export const nextBlockAt = (time) => provider.request({ method: "evm_setNextBlockTimestamp", params: [time] });
 /** Mines a block at this time: what views see from now on. */
@@ -42,9 +47,9 @@ export class Consortium {
   genesis = digest("genesis");
 
   /** Contracts and stations, but no twin yet. */
-  static async bare(stations = 3) {
+  static async bare(stations = 3, { epoch = EPOCH, minSeats = 1 } = {}) {
     const consortium = new Consortium();
-    consortium.registry = await viem.deployContract("TwinRegistry", [admin]);
+    consortium.registry = await viem.deployContract("TwinRegistry", [admin, epoch, minSeats]);
     consortium.ledger = await viem.deployContract("RoundLedger", [consortium.registry.address]);
     consortium.stations = [];
     for (const station of accounts.slice(0, stations)) await consortium.admit(station);
@@ -81,6 +86,7 @@ export class Consortium {
     return {
       twin: this.twin,
       round,
+      trainedRound: round,
       baseRound: 0,
       base: this.genesis,
       update: digest(`update of ${station} in ${round}`),
@@ -104,6 +110,25 @@ export class Consortium {
 
   attestBy(station, number, model, replaced = ZERO) {
     return this.ledger.write.attest([this.twin, number, model, replaced], { account: station });
+  }
+
+  /** By the guardian. */
+  suspend(index, evidence = digest("evidence")) {
+    return this.registry.write.suspendStation([this.stations[index], evidence], { account: admin });
+  }
+
+  reinstate(index) {
+    return this.registry.write.reinstateStation([this.stations[index]], { account: admin });
+  }
+
+  dispute(by, number, accused, evidence = digest("evidence")) {
+    return this.ledger.write.dispute([this.twin, number, this.stations[accused], evidence], {
+      account: this.stations[by],
+    });
+  }
+
+  tally(number, model, by = outsider) {
+    return this.ledger.write.tally([this.twin, number, model], { account: by });
   }
 
   abort(number, by = outsider) {
