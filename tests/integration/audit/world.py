@@ -11,7 +11,7 @@ from chain.accounts import Account
 from chain.audit_report import AuditReport
 from chain.auditor import Auditor
 from chain.checks import Finding
-from chain.events import RoundFinal, UpdateSubmitted
+from chain.events import RosterSet, RoundFinal, UpdateSubmitted
 from fl.replay import Replayer
 from scripts.connections import Network
 from scripts.federation_run import run_rounds
@@ -95,6 +95,10 @@ class World:
         events = ledger.events(self.twin, since, kinds=(UpdateSubmitted,), number=number)
         found = [event for event in events if isinstance(event, UpdateSubmitted)]
         return sorted(found, key=lambda event: device_order(event.station))
+
+    def rosters(self) -> list[RosterSet]:
+        """All rosters ever set, in the order of the chain."""
+        return [e for e in self.network.registry.events(self.network.since) if isinstance(e, RosterSet)]
 
     def final(self, number: int) -> RoundFinal:
         (event,) = self.network.ledger.events(self.twin, self.network.since, kinds=(RoundFinal,), number=number)
