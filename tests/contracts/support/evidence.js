@@ -31,7 +31,7 @@ const TYPES = {
 
 /** Accounts of devices: only they sign with keys of their own; they never send a transaction. */
 export const devices = Array.from({ length: 8 }, (_, index) => privateKeyToAccount(keccak256(toHex(`device ${index}`))));
-const wallets = new Map((await viem.getWalletClients()).map((wallet) => [wallet.account.address, wallet]));
+const wallets = new Map((await viem.getWalletClients()).map((wallet) => [getAddress(wallet.account.address), wallet]));
 
 export const domainOf = (ledger, chainId = CHAIN_ID) => ({
   name: "Twinledger",
@@ -45,16 +45,17 @@ const typed = (domain, primaryType, message) => ({ domain, types: TYPES, primary
 export const sign = (signer, domain, primaryType, message) =>
   (signer.signTypedData ? signer : wallets.get(getAddress(signer))).signTypedData(typed(domain, primaryType, message));
 
-const HALF_ORDER_TWICE = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
+/** Order of secp256k1. */
+const ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n;
 /** The other spelling of a signature, with s in the upper half of the order: recovers the same address without EIP-2. */
 export const mirrored = (signature) => {
-  const s = HALF_ORDER_TWICE - BigInt(`0x${signature.slice(66, 130)}`);
+  const s = ORDER - BigInt(`0x${signature.slice(66, 130)}`);
   const v = signature.slice(130) === "1b" ? "1c" : "1b";
   return `${signature.slice(0, 66)}${s.toString(16).padStart(64, "0")}${v}`;
 };
 
 export const rosterOf = (members) => StandardMerkleTree.of(members.map((device) => [device.address]), ["address"]);
-export const rosterLeaf = (device) => rosterOf([device]).root;
+export const rosterLeaf = (device) => rosterOf([device]).root; // a tree of one leaf is its leaf
 
 const values = ({ device, digest: update, examples, signature }) => [device, update, examples, keccak256(signature)];
 export const leafOf = (contribution) => StandardMerkleTree.of([values(contribution)], LEAF).root;
