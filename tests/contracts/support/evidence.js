@@ -1,7 +1,7 @@
 // What devices and stations sign, the trees over it, and the calls that prove something about it. The statements are
 // spelled out here a second time, by EIP-712 as viem knows it, so that the contracts aren't held against themselves.
 import { StandardMerkleTree } from "@openzeppelin/merkle-tree";
-import { getAddress, keccak256, toHex } from "viem";
+import { getAddress, keccak256, recoverTypedDataAddress, toHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { digest, people, viem } from "./consortium.js";
 
@@ -118,8 +118,24 @@ export class Evidence {
     return sign(this.c.stations[station], domain, "Receipt", { twin, round: BigInt(round), leaf });
   }
 
-  attestation(station, round, model, { excluded = 0n, twin = this.c.twin, domain = this.domain } = {}) {
-    return sign(this.c.stations[station], domain, "Attestation", { twin, round, model, excluded });
+  /** Whom a signature recovers to, when taken for this ledger's receipt of a leaf. */
+  receiptSigner(round, leaf, signature) {
+    const message = { twin: this.c.twin, round: BigInt(round), leaf };
+    return recoverTypedDataAddress({ ...typed(this.domain, "Receipt", message), signature });
+  }
+
+  /** Whom a signature recovers to, when taken for this ledger's attestation. */
+  attestationSigner(round, model, excluded, signature) {
+    const message = { twin: this.c.twin, round, model, excluded };
+    return recoverTypedDataAddress({ ...typed(this.domain, "Attestation", message), signature });
+  }
+
+  attestation(station, round, model, change) {
+    return this.attestationOf(this.c.stations[station], round, model, change);
+  }
+
+  attestationOf(account, round, model, { excluded = 0n, twin = this.c.twin, domain = this.domain } = {}) {
+    return sign(account, domain, "Attestation", { twin, round, model, excluded });
   }
 
   proveForgery({ recorded, tree }, contribution, { by = this.c.stations[0], proof = tree.proof(contribution) } = {}) {
