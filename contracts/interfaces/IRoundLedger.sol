@@ -190,7 +190,7 @@ interface IRoundLedger {
     /// `trainedRound` and `baseRound` then tell how stale it is.
     /// @dev For the newest round, whatever its status, only its electors and only who hasn't submitted in time. Of
     /// older rounds the ledger knows no more than the models: any station may add late updates there, also several.
-    /// Only a counted update is committed to, for `COMMITMENTS` rounds.
+    /// Only a counted update is committed to, for `COMMITMENTS` rounds. Round 0 is the genesis: a zero value here.
     function submitUpdate(Update calldata update) external;
 
     /// @notice Records updates of several twins in one transaction; all or none.
@@ -284,8 +284,8 @@ interface IRoundLedger {
     /// @notice The twin's newest round; all zero before the first.
     function roundOf(bytes32 twin) external view returns (Round memory);
 
-    /// @notice Votes of live electors for `model` in the twin's newest round since the last exclusion, as a bit set.
-    /// After an abort the set of the model that was voted for first reads empty; the events keep it.
+    /// @notice Votes of live electors for `model` in the twin's newest round since the last exclusion, as a bit set;
+    /// also once the round is over.
     function votesFor(bytes32 twin, bytes32 model) external view returns (uint64);
 
     /// @notice Who accuses a station's update in the twin's newest round, as a bit set.

@@ -95,8 +95,8 @@ interface ITwinRegistry {
     /// @notice Makes the `seats` active stations with the most weight behind them the producers, who are the
     /// electorate of every round that opens from now on. A ballot gives its station's weight to each of its
     /// candidates; of equals the lower index wins. Any active station, once in an epoch; ballots of suspended stations
-    /// count no more.
-    /// @param seats from `minSeats` to the number of active stations; all of those, before the first election.
+    /// count no more. Before the first election all active stations are the electorate.
+    /// @param seats from `minSeats` to the number of active stations.
     function elect(uint8 seats) external;
 
     /// @notice Enrols all devices of the calling station at once, replacing its former roster.
@@ -139,7 +139,7 @@ interface ITwinRegistry {
     /// @notice Who has voted to suspend a station since it was last reinstated, as a bit set.
     function suspensionVotes(address station) external view returns (uint64 voters);
 
-    /// @notice Seconds of an epoch, from the constructor.
+    /// @notice Seconds of an epoch, from the constructor. Epochs begin at the multiples of their length.
     function epoch() external view returns (uint32);
 
     /// @notice Least seats of an election, from the constructor.

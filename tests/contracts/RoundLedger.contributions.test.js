@@ -115,14 +115,15 @@ describe("RoundLedger: whether a contribution was committed to", () => {
     ]);
   });
 
-  it("takes no inner node of a tree for a leaf: leaves are hashed twice", async () => {
+  it("reverts for a proof that begins at an inner node: only whole paths from a leaf count", async () => {
     const contributions = await evidence.contributions(enrolled.slice(0, 4), 1, 1);
-    const { recorded, tree } = await evidence.submit(1, 1, contributions);
-    const [left] = tree.tree.dump().tree.slice(1);
-    // A contribution whose leaf would be the inner node can't be found; with the node's own proof nothing else passes.
-    const sibling = tree.tree.dump().tree[2];
-    const call = c.ledger.read.verifyContribution([recorded, contributions[0], [sibling], []]);
-    assert.notEqual(leafOf(contributions[0]), left);
-    await refuses(call, c.ledger, "RoundLedgerBadProof", [tree.root, leafOf(contributions[0])]);
+    const submission = await evidence.submit(1, 1, contributions);
+    for (const contribution of contributions) {
+      const [, ...short] = submission.tree.proof(contribution);
+      await refuses(evidence.verify(submission, contribution, [], short), c.ledger, "RoundLedgerBadProof", [
+        submission.tree.root,
+        leafOf(contribution),
+      ]);
+    }
   });
 });
