@@ -51,7 +51,7 @@ def test_one_weight_off_is_found(honest_updates: Liar) -> None:
     assert world.findings() == [Finding("tier-2", MERGED, expected, got)]
 
 
-def test_the_station_that_was_outvoted_does_not_train_on_a_false_model_and_the_audit_still_finds_it(
+def test_an_outvoted_station_does_not_train_on_a_false_model_and_the_audit_finds_it(
     honest_updates: Liar,
 ) -> None:
     world = honest_updates.world
