@@ -19,10 +19,9 @@ from chain.values import Station as Station
 from chain.values import TwinRecord as TwinRecord
 from twins.types import Address, Digest, TwinId
 
-
 _TOGETHER = 8
-"""Admissions in one go. Each writes the records of all stations before it, so it costs some 7,000 gas more than when it
-was estimated for every one that is mined in between; beyond what transactions have in reserve it would run out of gas."""
+"""Admissions in one go. Each writes the records of all stations before it: some 7,000 gas more than it was estimated at
+for every one that is mined in between, and transactions have 100,000 in reserve."""
 
 
 class TwinRegistry(Contract):
