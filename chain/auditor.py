@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from chain.audit_report import AuditReport, Incident, RoundAudit, StationAudit
 from chain.checks import Finding, check_model, check_model_manifest, check_recomputed, compare
-from chain.contribution_checks import check_norms, check_training, double_counts
+from chain.contribution_checks import check_norms, check_sealing, check_training, double_counts
 from chain.events import RoundFinal, UpdateRejected, UpdateSubmitted
-from chain.evidence import Evidence, Gatherer, unreadable
+from chain.evidence import Evidence, Gatherer, is_stateless, unreadable
 from chain.incidents import incidents
 from chain.lineage import Lineage
 from chain.quorum import QuorumCheck
@@ -28,7 +28,7 @@ from twins.encryption import Keyring
 from twins.errors import TwinsError
 from twins.manifest import TwinManifest, TwinModelManifest
 from twins.model import TwinModel
-from twins.types import Digest, TwinId
+from twins.types import Address, Digest, TwinId
 from twins.updates import Tier1Replay, device_order
 
 Progress = Callable[[int, int], None]
@@ -130,6 +130,7 @@ class _Walk:
     manifest: TwinManifest | None = None
     base: tuple[Digest, TwinModel] | None = None  # the last base fetched: a round's stations share it
     doubled: list[Incident] = field(default_factory=list)
+    closed: set[Address] = field(default_factory=set)  # stations of which an update could not be opened
 
     def read_twin(self) -> Iterator[Finding]:
         """Fetch the twin's own manifest; without it no schema and no merge rule is known."""
@@ -204,7 +205,14 @@ class _Walk:
         if self.manifest is not None:
             before = self.lineage.accepted_before(recorded)
             findings.extend(check_training(recorded, self.manifest.policy, before))
+            findings.extend(check_sealing(recorded, evidence.manifest, self.manifest.policy))
+        if evidence.unchecked is not None and not recorded.late:
+            self.closed.add(recorded.station)
         if evidence.updates and not recorded.late:
+            if recorded.station in self.closed and not is_stateless(evidence.manifest):
+                # Without what the rule has learnt before, an honest station would be found wrong.
+                text = "its rule carries state from earlier updates, which no key at hand opens"
+                return replace(evidence, unchecked=text, findings=tuple(findings))
             findings.extend(self._replay(evidence))
         return replace(evidence, findings=tuple(findings))
 

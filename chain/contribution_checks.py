@@ -131,6 +131,15 @@ def check_training(
             )
 
 
+def check_sealing(
+    recorded: UpdateSubmitted, manifest: StationUpdateManifest | None, policy: TwinPolicy
+) -> Iterator[Finding]:
+    """Hold how the devices' updates are stored against the twin's policy: a station must not lay them open."""
+    if manifest is not None and policy.sealed and manifest.encryption is None:
+        where = f"round {recorded.round}, station {recorded.station}, device updates"
+        yield Finding("sealing", where, "sealed, as the twin's policy asks", "open for everybody")
+
+
 def check_norms(
     recorded: UpdateSubmitted, updates: Iterable[DeviceUpdate], base: TwinModel, policy: TwinPolicy
 ) -> Iterator[Finding]:

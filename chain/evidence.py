@@ -120,6 +120,14 @@ def recompute_tier1(evidence: Evidence) -> Iterator[Finding]:
     yield from check_recomputed("tier-1", where, model, lambda: function(inputs))
 
 
+def is_stateless(manifest: StationUpdateManifest | None) -> bool:
+    """Tell whether a tier-1 rule depends on nothing but the round's updates, as far as can be known without Flower."""
+    try:
+        return manifest is None or function_of(manifest.rule) is not None
+    except AggregationError:
+        return False
+
+
 def forged_entry(evidence: Evidence, domain: SigningDomain) -> Entry | None:
     """Return a contribution whose signature isn't its device's, if there is one that the ledger has committed to."""
     manifest = evidence.manifest

@@ -12,7 +12,7 @@ from functools import partial
 
 from chain.accounts import Account
 from chain.checks import Finding, findings_text
-from chain.contribution_checks import check_norms, check_training, double_counts
+from chain.contribution_checks import check_norms, check_sealing, check_training, double_counts
 from chain.errors import RecordError
 from chain.events import DeviceEquivocated, RosterSet, RoundFinal, UpdateSubmitted
 from chain.evidence import Evidence, Gatherer, forged_entry, recompute_tier1
@@ -141,7 +141,8 @@ class Voter:
         for recorded in sorted(counted, key=lambda update: device_order(update.station)):
             evidence = gatherer.gather(recorded, roster_root_at(rosters, recorded))
             training = check_training(recorded, self.manifest.policy, self._accepted_before(recorded, stations, block))
-            gathered.append((evidence, (*evidence.findings, *self._recompute(evidence), *training)))
+            sealing = check_sealing(recorded, evidence.manifest, self.manifest.policy)
+            gathered.append((evidence, (*evidence.findings, *self._recompute(evidence), *training, *sealing)))
         return gathered
 
     def _recompute(self, evidence: Evidence) -> Iterator[Finding]:

@@ -72,6 +72,20 @@ def test_readers_are_allowed_and_revoked_from_the_next_update_on(place: Place, t
     assert checked(place, "--reader-key", str(tmp_path / "mine.key")) == (3, "incomplete", 12)
 
 
+def test_a_rule_with_state_is_not_called_wrong_for_want_of_an_earlier_grant(place: Place, tmp_path: Path) -> None:
+    adam = ("--strategy", "FedAdam", "--strategy-arg", "eta=0.05")
+    assert place.rounds(3, *adam).code == 0
+    assert checked(place) == (0, "verified", 18)
+    key, files = tmp_path / "late.key", list[str]()
+    late = reader(place, key)
+    for account in ("1", "2", "3"):
+        file = tmp_path / f"grants-{account}.json"
+        words = ("--twin", "tiny", "--reader", late, "--grants", str(file), "--account", account, "--from", "2")
+        assert place.run("grants", "issue", *words).code == 0
+        files += ["--grants", str(file)]
+    assert checked(place, "--reader-key", str(key), *files) == (3, "incomplete", 0)
+
+
 def test_an_open_twin_needs_no_grant(place: Place, tmp_path: Path) -> None:
     assert place.rounds(1, "--open").code == 0
     reader(place, tmp_path / "stranger.key")

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chain.evidence import Evidence, Gatherer, unreadable
+from chain.contribution_checks import check_sealing
+from chain.evidence import Evidence, Gatherer, is_stateless, unreadable
 from tests.unit.chain.test_checks import DOMAIN, MANIFEST, RECORDED, ROOT, ROSTER, UPDATES, WHERE
-from twins.aggregation import weighted_mean
+from twins.aggregation import Rule, weighted_mean
 from twins.archive import Archive
 from twins.content import cid_of_digest
 from twins.encryption import Keyring, StationSecret, encryption_context
 from twins.errors import ArtifactNotFoundError, ManifestError, StoreError
-from twins.manifest import StationUpdateManifest
+from twins.manifest import StationUpdateManifest, TwinPolicy
 from twins.model import TwinModel
 from twins.store import DirectoryStore
 from twins.types import sha256_digest
@@ -114,6 +115,20 @@ def test_what_is_sealed_and_not_granted_is_unchecked_and_no_finding(archive: Arc
     assert "expected a grant" in evidence.unchecked
     own = Gatherer(archive, SCHEMA, DOMAIN, Keyring((secret,))).gather(evidence.recorded, ROOT)
     assert (own.findings, own.updates, own.unchecked) == ((), UPDATES, None)
+
+
+def test_attack_a_station_that_lays_its_devices_updates_open_is_found_where_the_twin_asks_for_sealing() -> None:
+    sealed = TwinPolicy(None, max_staleness=0, sealed=True)
+    (finding,) = check_sealing(RECORDED, MANIFEST, sealed)
+    assert (finding.check, finding.where) == ("sealing", f"{WHERE}, device updates")
+    assert list(check_sealing(RECORDED, MANIFEST, replace(sealed, sealed=False))) == []
+    assert list(check_sealing(RECORDED, None, sealed)) == []
+
+
+def test_rules_that_need_no_flower_are_stateless_and_others_are_not_known_to_be() -> None:
+    assert is_stateless(MANIFEST)
+    assert is_stateless(None)
+    assert not is_stateless(replace(MANIFEST, rule=Rule("flwr/FedAdam", "1.41.0")))
 
 
 def test_attack_sealed_bytes_moved_to_another_round_are_found_by_whoever_may_read_them(archive: Archive) -> None:
