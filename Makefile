@@ -13,7 +13,7 @@ WORKERS = 2
 # More words for a script or for pytest: make demo ARGS='--rounds 5'
 ARGS =
 
-.PHONY: help setup binaries demo devnet test lint format contracts unit integration bench abi lock clean distclean
+.PHONY: help setup binaries demo devnet test lint format contracts unit integration bench fuzz abi lock clean distclean
 
 help: ## list the targets (the default)
 	@echo "Twinledger. Needs Python 3.11 or newer, git and make; the rest is set up in .venv and node_modules."
@@ -65,6 +65,9 @@ integration: setup binaries ## the integration tests alone: real chains, stores 
 
 bench: setup ## the benchmarks, in their quick mode
 	@for script in benchmarks/*.py; do echo "==> $$script"; $(PY) "$$script" --quick || exit 1; done
+
+fuzz: setup ## 10,000 random calls on the contracts, against a plain model of their rules: 5 minutes
+	@$(PY) benchmarks/fuzz_ledger.py $(ARGS)
 
 abi: setup ## renew chain/abi and the gas figures after a change of the contracts
 	@$(PY) scripts/abi.py
