@@ -204,6 +204,14 @@ describe("RoundLedger: tally", () => {
     await refuses(c.tally(1, ZERO), c.ledger, "RoundLedgerZeroValue", []);
   });
 
+  it("counts no vote of a suspended station, whose update is in no model either", async () => {
+    await c.attest(6, 1, B); // 6 has submitted nothing
+    for (const index of [0, 1]) await c.attest(index, 1, B, A);
+    await c.suspend(6);
+    assert.equal(await c.votesFor(B), setOf(0, 1, 4));
+    await refuses(c.tally(1, B), c.ledger, "RoundLedgerNoQuorum", [c.twin, 1, 4, 3]);
+  });
+
   it("counts no vote from before an exclusion", async () => {
     await c.suspend(5); // its update is part of every model voted for
     await refuses(c.tally(1, A), c.ledger, "RoundLedgerNoQuorum", [c.twin, 1, 4, 0]);
