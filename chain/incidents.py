@@ -49,17 +49,23 @@ def _of_round(lineage: Lineage, opened: RoundOpened) -> Iterator[Incident]:
     for vote in lineage.of(Attested, number):
         if vote.replaced != ZERO_DIGEST:
             yield Incident("moved-vote", number, vote.station, f"from {vote.replaced} to {vote.model}")
-        if final is not None and vote.model != final.model and not _voided(lineage, vote):
+        if final is not None and vote.model != final.model and not _voided(lineage, vote, final):
             yield Incident("dissent", number, vote.station, f"voted for {vote.model}, final is {final.model}")
     yield from _of_disputes(lineage, number)
 
 
-def _voided(lineage: Lineage, vote: Attested) -> bool:
-    """Tell whether an update was rejected after a vote: then it was for another set of updates, and no dissent."""
-    place = (vote.block, vote.log_index)
+def _voided(lineage: Lineage, vote: Attested, final: RoundFinal) -> bool:
+    """Tell whether an update was thrown out between a vote and the end: the vote was for other updates, no dissent.
+
+    What happened after the end voids nothing, or a station's dissent would vanish when it is suspended for it.
+    """
     rejected = lineage.of(UpdateRejected, vote.round)
     suspended = [event for event in lineage.registry_events if isinstance(event, StationSuspended)]
-    return any((event.block, event.log_index) > place for event in (*rejected, *suspended))
+    return any(_place(vote) < _place(event) < _place(final) for event in (*rejected, *suspended))
+
+
+def _place(event: Event) -> tuple[int, int]:
+    return event.block, event.log_index
 
 
 def _of_disputes(lineage: Lineage, number: int) -> Iterator[Incident]:
