@@ -7,14 +7,14 @@ it, so a station that was killed catches up by reading, never by remembering. It
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 from chain.accounts import Account
 from chain.answers import Answers
 from chain.errors import RecordError
-from chain.events import Attested, Genesis, UpdateSubmitted
+from chain.events import Attested, Genesis, RoundFinal, UpdateSubmitted
 from chain.history import RecordedHistory, base_model, late_update
 from chain.recorder import Recorder
 from chain.round_ledger import RoundLedger
@@ -152,9 +152,12 @@ class StationFollower:
             return None
         if state.status is RoundStatus.SUBMITTING and not state.submitted >> index & 1:
             return self._submit(state)
-        if state.status is RoundStatus.ATTESTING:
-            return self._tally(state) if state.voted >> index & 1 else self._voter.vote(state, self.now())
-        return None
+        if state.status is not RoundStatus.ATTESTING:
+            return None
+        if state.voted >> index & 1:
+            return self._tally(state)
+        self._require_verified(self.ledger.head(self.twin))
+        return self._voter.vote(state, self.now())
 
     def _open(self, state: RoundState, index: int, electorate: int) -> Due | None:
         number = state.number + 1
@@ -190,15 +193,33 @@ class StationFollower:
         return Due(Action.SUBMITTED, state.number, send, digest)
 
     def _require_verified(self, head: Head) -> None:
-        """Train on no model that this station hasn't computed itself: by voting for it, or now."""
-        if head.number == 0 or head.model in self._verified:
-            return
-        votes = self.ledger.events(
-            self.twin, self.since, kinds=(Attested,), number=head.number, station=self.account.address
-        )
-        if not any(isinstance(vote, Attested) and vote.model == head.model for vote in votes):
-            self._voter.verify(head.number, head.model)
+        """Build on no model that this station hasn't computed itself: by voting for it, or now.
+
+        A vote tells of all models below it as well, since nothing is voted for on a head that isn't verified. Without
+        one the walk goes down to the genesis: a false model must not be hidden by true ones made from it.
+        """
+        unknown: list[tuple[int, Digest]] = []
+        for number, model in self._back_from(head):
+            if number == 0 or model in self._verified or self._voted_for(number, model):
+                break
+            unknown.append((number, model))
+        for number, model in reversed(unknown):
+            self.notice(f"round {number}: computing the final model again, for which this station hasn't voted")
+            self._voter.verify(number, model)
+            self._verified.add(model)
         self._verified.add(head.model)
+
+    def _back_from(self, head: Head) -> Iterator[tuple[int, Digest]]:
+        yield head.number, head.model
+        finals = self.ledger.events(self.twin, self.since, kinds=(RoundFinal,))
+        for final in reversed(finals):
+            if isinstance(final, RoundFinal) and final.round < head.number:
+                yield final.round, final.model
+
+    def _voted_for(self, number: int, model: Digest) -> bool:
+        account = self.account.address
+        votes = self.ledger.events(self.twin, self.since, kinds=(Attested,), number=number, station=account)
+        return any(isinstance(vote, Attested) and vote.model == model for vote in votes)
 
     def _same_roster(self, late: UpdateSubmitted) -> bool:
         """Tell whether a late update is of today's roster: a device that was removed must not count any more."""

@@ -90,7 +90,7 @@ class Voter:
         return Due(Action.ATTESTED, state.number, send, digest)
 
     def verify(self, number: int, model: Digest) -> None:
-        """Recompute a final model that this station hasn't voted for, before it trains on it.
+        """Recompute a final model that this station hasn't voted for, before it trains on it or votes for the next.
 
         Stops a colluding quorum from having honest stations build on what it made up.
 

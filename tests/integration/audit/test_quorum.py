@@ -9,7 +9,9 @@ import pytest
 from flwr import __version__ as flower_version
 
 from chain.checks import Finding
+from chain.errors import RecordError
 from chain.events import UpdateSubmitted
+from chain.station import Action
 from tests.integration.audit.liar import Liar, refuse_to_go_on, shifted
 from tests.integration.audit.world import World, checks_of
 from tests.integration.consortium import account
@@ -57,6 +59,27 @@ def test_an_outvoted_station_does_not_train_on_a_false_model_and_the_audit_finds
     world = honest_updates.world
     honest_updates.collude(model=world.archive.model(world.model_manifest(1).model))
     refuse_to_go_on(honest_updates)
+    assert checks_of(world.findings()) == [("tier-2", MERGED)]
+
+
+def test_attack_honest_models_on_top_of_a_false_one_do_not_hide_it_from_the_outvoted_station(
+    honest_updates: Liar,
+) -> None:
+    # Two of three made round 4 false. Whatever they make of it in all honesty afterwards descends from it.
+    liar, world = honest_updates, honest_updates.world
+    liar.collude(model=world.archive.model(world.model_manifest(1).model))
+    refuse_to_go_on(liar)
+    *colluders, outvoted = liar.session.followers
+    for number in (liar.number + 1, liar.number + 2):
+        acted = [follower.step(number) for follower in (*colluders, *colluders)]
+        with pytest.raises(RecordError, match=f"round {liar.number}: .* doesn't go on from"):
+            outvoted.step(number)  # to train
+        world.advance(600)
+        with pytest.raises(RecordError, match=f"round {liar.number}: .* doesn't go on from"):
+            outvoted.step(number)  # to vote
+        acted += [follower.step(number) for follower in colluders]
+        assert {step.action for step in acted if step} >= {Action.SUBMITTED, Action.ATTESTED}
+        assert world.network.ledger.head(world.twin).number == number
     assert checks_of(world.findings()) == [("tier-2", MERGED)]
 
 
