@@ -72,12 +72,19 @@ class Liar:
         keys = [bytes.fromhex(file.read_text()) for file in self.world.keys]
         return next(key for key in keys if address_of_key(key) == device)
 
-    def signed(self, device: Address, model: TwinModel, examples: int = 10, key: bytes | None = None) -> DeviceUpdate:
+    def signed(
+        self,
+        device: Address,
+        model: TwinModel,
+        examples: int = 10,
+        key: bytes | None = None,
+        base: Digest | None = None,
+    ) -> DeviceUpdate:
         """An update that its device has really signed for this round."""
         payload = DeviceUpdate.encode_payload(model, {"train_loss": 1.0})
         unsigned = DeviceUpdate(device, examples, payload, b"")
         contribution = Contribution(
-            self.world.twin, self.number, self.crook.address, self.head, unsigned.digest, examples
+            self.world.twin, self.number, self.crook.address, base or self.head, unsigned.digest, examples
         )
         return replace(unsigned, signature=contribution.sign(self.world.network.domain, key or self.key(device)))
 

@@ -20,7 +20,7 @@ from scripts.settings import RunSettings
 from tests.integration.consortium import account
 from twins.archive import Archive
 from twins.content import cid_of_digest
-from twins.encryption import Keyring
+from twins.encryption import Keyring, ReaderKey
 from twins.manifest import StationUpdateManifest, TwinModelManifest, TwinPolicy
 from twins.store import ArtifactStore, DirectoryStore
 from twins.types import Cid, Digest, TwinId, twin_id
@@ -73,10 +73,16 @@ class World:
         """Bring the head to a round; return its digest."""
         return [result.model for result in run_rounds(self.session(), until)][-1]
 
-    def audit(self, expected: Sequence[Digest] = (), store: ArtifactStore | None = None) -> AuditReport:
-        network = self.network
+    def audit(
+        self,
+        expected: Sequence[Digest] = (),
+        store: ArtifactStore | None = None,
+        readers: Sequence[ReaderKey] = (),
+    ) -> AuditReport:
+        """What an auditor with these keys says."""
+        network, keyring = self.network, Keyring(readers)
         archive = Archive(store or self.store)
-        auditor = Auditor(network.registry, network.ledger, network.since, archive, Replayer())
+        auditor = Auditor(network.registry, network.ledger, network.since, archive, Replayer(), keyring)
         return auditor.audit(self.twin, expected=expected)
 
     def findings(self, expected: Sequence[Digest] = (), store: ArtifactStore | None = None) -> list[Finding]:
