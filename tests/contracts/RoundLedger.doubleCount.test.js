@@ -147,6 +147,18 @@ describe("RoundLedger: a device counted twice", () => {
     await none(evidence.proveDoubleCount(first, a, second, a));
   });
 
+  it("is none in two rounds of one station, though trained for one: each tree counts the device once", async () => {
+    const a = await contribution(1);
+    const first = await evidence.submit(1, 1, [a]);
+    await c.pastAttesting();
+    await c.abort(1);
+    await c.open(2);
+    const b = await contribution(1, { digest: digest("trained again") });
+    const second = await evidence.submit(1, 2, [b], { trainedRound: 1 });
+    await none(evidence.proveDoubleCount(first, a, second, b));
+    assert.equal((await c.round()).excluded, 0n);
+  });
+
   it("is none in two twins: a device may serve both", async () => {
     const twin = idOf("another twin");
     await c.registerTwin({ twin });
