@@ -21,8 +21,7 @@ contract RoundLedger is Openings, Votes, Challenges {
 
     /// @inheritdoc IRoundLedger
     function modelOf(bytes32 twin, uint32 number) external view returns (bytes32) {
-        // Above the head lies only the candidate of an open round.
-        return number > _rounds[twin].head ? bytes32(0) : _models[twin][number];
+        return _models[twin][number];
     }
 
     /// @inheritdoc IRoundLedger

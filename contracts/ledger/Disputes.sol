@@ -51,7 +51,7 @@ abstract contract Disputes is Submissions {
         (, uint64 active) = registry.electorOf(msg.sender);
         bytes32 leaf = _requireLeaf(recorded, contribution, proof);
         // Stops an accuser from rejecting an honest contribution.
-        if (_signerOf(recorded, contribution) == contribution.device) {
+        if (_isSigned(recorded, contribution)) {
             revert RoundLedgerHonestContribution(contribution.device, contribution.digest);
         }
         _reject(recorded.update.twin, recorded.update.round, recorded.station, Reason.Forgery, leaf, active);
@@ -82,8 +82,8 @@ abstract contract Disputes is Submissions {
             return;
         }
         // Stops a station from framing a device with a leaf that the device never signed.
-        _requireSigner(contributionA.device, _signerOf(recordedA, contributionA));
-        _requireSigner(contributionB.device, _signerOf(recordedB, contributionB));
+        _requireSigned(recordedA, contributionA);
+        _requireSigned(recordedB, contributionB);
         emit DeviceEquivocated(
             recordedA.update.twin,
             recordedA.update.round,
@@ -106,7 +106,7 @@ abstract contract Disputes is Submissions {
         bytes32[] calldata rosterProof
     ) external view returns (bool) {
         _requireLeaf(recorded, contribution, proof);
-        return _signerOf(recorded, contribution) == contribution.device
+        return _isSigned(recorded, contribution)
             && MerkleProof.verifyCalldata(rosterProof, recorded.roster, Statements.rosterLeafOf(contribution.device));
     }
 
@@ -146,8 +146,19 @@ abstract contract Disputes is Submissions {
         if (actual != expected) revert RoundLedgerBadSignature(expected, actual);
     }
 
+    function _requireSigned(Recorded calldata recorded, Contribution calldata contribution) private view {
+        if (!_isSigned(recorded, contribution)) {
+            revert RoundLedgerBadSignature(contribution.device, _signerOf(recorded, contribution));
+        }
+    }
+
     function _requireNotRejected(bytes32 twin, uint32 number, address station) internal view {
         if (_rejected[_updateKey(twin, number, station)]) revert RoundLedgerAlreadyRejected(twin, number, station);
+    }
+
+    /// @dev A signature that nobody made recovers to zero: a leaf of the device zero must not pass for signed by it.
+    function _isSigned(Recorded calldata recorded, Contribution calldata contribution) private view returns (bool) {
+        return contribution.device != address(0) && _signerOf(recorded, contribution) == contribution.device;
     }
 
     function _signerOf(Recorded calldata recorded, Contribution calldata contribution) private view returns (address) {

@@ -70,8 +70,7 @@ abstract contract Submissions is Ledger {
         );
     }
 
-    /// @dev Stops rollbacks and invented bases. Candidates can't pass: they lie at the current round's number, and
-    /// the base is of an earlier round than the update, whose round is at most the current.
+    /// @dev Stops rollbacks and invented bases: only final rounds have models here, neither open nor aborted ones.
     function _requireTraining(Update calldata update) private view {
         bytes32 expected = update.baseRound < update.round ? _models[update.twin][update.baseRound] : bytes32(0);
         if (update.base != expected) {
