@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,11 +41,27 @@ class Answers:
     since: int
     archive: Archive
 
+    def settlement(self, state: RoundState) -> Due | None:
+        """Settle a challenge that nobody can answer and whose time is over: the update is thrown out."""
+        for event in self._open(state):
+            if self._now() >= event.answer_until and self._proof(event) is None:
+                return Due(Action.SETTLED, state.number, partial(self._settle, event))
+        return None
+
     def due(self, state: RoundState) -> Due | None:
         """Answer a challenge of the open round that can be answered, or settle one that nobody has answered in time.
 
         Any station may: an accused one that is away must not lose its update to a false challenge.
         """
+        for event in self._open(state):
+            proof = self._proof(event)
+            if proof is not None:
+                return Due(Action.ANSWERED, state.number, partial(self._answer, event, proof))
+            if self._now() >= event.answer_until:
+                return Due(Action.SETTLED, state.number, partial(self._settle, event))
+        return None
+
+    def _open(self, state: RoundState) -> Iterator[Challenged]:
         kinds = (Challenged, ChallengeAnswered, UpdateRejected)
         events = self.ledger.events(self.twin, self.since, kinds=kinds, number=state.number)
         over = {(e.station, e.root, e.leaf) for e in events if isinstance(e, ChallengeAnswered)}
@@ -52,14 +69,8 @@ class Answers:
         for event in events:
             if not isinstance(event, Challenged) or event.station in rejected:
                 continue
-            if (event.station, event.root, event.leaf) in over:
-                continue
-            proof = self._proof(event)
-            if proof is not None:
-                return Due(Action.ANSWERED, state.number, partial(self._answer, event, proof))
-            if self._now() >= event.answer_until:
-                return Due(Action.SETTLED, state.number, partial(self._settle, event))
-        return None
+            if (event.station, event.root, event.leaf) not in over:
+                yield event
 
     def _now(self) -> int:
         chain = self.ledger.chain

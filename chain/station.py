@@ -33,6 +33,7 @@ from twins.aggregation import Merge
 from twins.archive import Archive
 from twins.contribution import SigningDomain
 from twins.encryption import Keyring, ReaderId, StationSecret
+from twins.errors import TwinsError
 from twins.manifest import StationUpdateManifest, TwinManifest
 from twins.model import TwinModel
 from twins.types import Address, Digest, TwinId
@@ -142,12 +143,25 @@ class StationFollower:
         if state.status in _ENDED:
             electorate = producers & active or active
             return self._open(state, index, electorate) if state.number < until else None
-        answer = Answers(self.twin, self.account, self.registry, self.ledger, self.since, self.archive).due(state)
-        if answer is not None:
-            return answer
         if state.status is RoundStatus.EXPIRED:
             number = state.number
             return Due(Action.ABORTED, number, lambda: self.ledger.abort_round(self.account, self.twin, number))
+        answers = Answers(self.twin, self.account, self.registry, self.ledger, self.since, self.archive)
+        settlement = answers.settlement(state)
+        if settlement is not None:
+            return settlement
+        # Answers come after this station's own part: a liar that challenges a thousand leaves must not keep the
+        # others from submitting and voting until the round is over.
+        try:
+            own = self._own_part(state, index)
+        except (RecordError, TwinsError):
+            answer = answers.due(state)
+            if answer is None:
+                raise
+            return answer
+        return own if isinstance(own, Due) else answers.due(state) or own
+
+    def _own_part(self, state: RoundState, index: int) -> Due | Unsettled | None:
         if not state.electorate >> index & 1:
             return None
         if state.status is RoundStatus.SUBMITTING and not state.submitted >> index & 1:

@@ -32,6 +32,8 @@ from twins.model import TwinModel
 from twins.types import Address, Digest, TwinId
 from twins.updates import contributions_tree, device_order
 
+_DOUBLED_TOLD = 8  # devices in a round: an audit finds all of them, and thousands must not hold up the votes
+
 
 @dataclass(frozen=True)
 class Voter:
@@ -193,10 +195,16 @@ class Voter:
             for event in self.ledger.events(self.twin, self.since, kinds=(DeviceEquivocated,), number=state.number)
             if isinstance(event, DeviceEquivocated)
         }
+        if len(told) >= _DOUBLED_TOLD:
+            return None
         by_station = {e.recorded.station: e for e in gathered if e.index is not None}
         indices = ((station, e.index) for station, e in by_station.items() if e.index is not None)
         for device, *pair in double_counts(indices):
             if device in told or self.account.address not in pair:
+                continue
+            # A stale training beside a fresh one is none to the ledger. Sent all the same, its refusal would come
+            # back in every step: a liar with a device's stale training could keep this station from voting.
+            if len({by_station[station].recorded.trained_round for station in pair}) > 1:
                 continue
             one, other = (self._proof_of(by_station[station], device, block) for station in pair)
             send = partial(self.ledger.prove_double_count, self.account, *one, *other)

@@ -81,8 +81,27 @@ def test_an_honest_station_answers_a_false_challenge_and_keeps_its_update(liar: 
     liar.submit(updates)
     liar.others_submit()
     ledger.challenge_omitted(world.stations[1], recorded(liar), leaf, receipt)
-    assert Action.ANSWERED in finish(liar)
+    first = liar.session.followers[1]
+    steps = [first.step(liar.number), first.step(liar.number)]
+    assert [step.action for step in steps if step] == [Action.ATTESTED, Action.ANSWERED]
+    finish(liar)
     assert liar.crook.address in accepted(liar)
+
+
+def test_attack_challenges_of_every_leaf_keep_no_station_from_its_vote(liar: Liar) -> None:
+    world, ledger = liar.world, liar.world.network.ledger
+    liar.submit(liar.honest().updates)
+    liar.others_submit()
+    for event in world.recorded(liar.number):
+        root = roster_root_at(world.rosters(), event)
+        entries = world.archive.index(world.update_manifest(event).index).entries
+        tree = contributions_tree(entries)
+        assert root is not None
+        for place, entry in enumerate(entries):
+            leaf = ProvenContribution.of(entry)
+            ledger.challenge_invented(liar.crook, Recorded.of(event, root), leaf, tree.proof(place))
+    assert finish(liar) == [Action.ATTESTED] * 2
+    assert accepted(liar) == {station.address for station in world.stations}
 
 
 # -- invented ---------------------------------------------------------------------------------------------------------

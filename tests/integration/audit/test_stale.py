@@ -11,6 +11,7 @@ from tests.integration.audit.liar import Liar
 from tests.integration.audit.world import World
 from twins.manifest import TwinPolicy
 from twins.types import Digest
+from twins.updates import roster_tree
 
 pytestmark = pytest.mark.integration
 
@@ -80,6 +81,26 @@ def test_attack_the_same_training_counts_only_once(liar: Liar) -> None:
     again.others_submit()
     take_part(again, number, liar.session.followers[1:])
     assert_excluded(again, "repeated-training")
+
+
+def test_attack_a_devices_stale_training_at_a_liar_keeps_its_station_from_no_vote(liar: Liar) -> None:
+    # The device trains for its own station in round 5. What it signed for the liar in round 4 is no double count to
+    # the ledger, which would refuse the proof of one, each time that it is sent.
+    world, base, number = liar.world, liar.head, liar.number + 1
+    honest = liar.honest().updates
+    shared = liar.session.followers[1].roster[0]
+    updates = [*honest, liar.signed(shared, honest[0].model())]
+    wider = (*liar.roster, shared)
+    take_part(liar, liar.number, liar.session.followers[1:])
+    again = open_next(liar)
+    world.network.registry.set_roster(liar.crook, roster_tree(wider).root, len(wider))
+    again.submit(updates, roster=wider, trained_round=liar.number, base_round=liar.number - 1, base=base)
+    again.others_submit()
+    steps = [follower.step(number) for follower in again.session.followers[1:]]
+    assert [step.action for step in steps if step] == [Action.ATTESTED] * 2
+    report = world.audit()
+    assert (report.verdict, len(report.rounds[-1].stations)) == ("verified", 3)
+    assert {i.kind for i in report.incidents if i.who == shared} == {"double-count"}
 
 
 @pytest.fixture
