@@ -173,10 +173,10 @@ def test_down_leaves_nothing_running_and_the_next_up_is_quick_and_finds_everythi
         started = time.monotonic()
         said.append(devnet.up())
         taken.append(time.monotonic() - started)
-        if taken[-1] < 10:
+        if taken[-1] < 20:
             break
         devnet.down()
-    assert min(taken) < 10, (taken, said)
+    assert min(taken) < 20, (taken, said)
     assert devnet.network.admin("validator-2").block(block["number"])["hash"] == block["hash"]
     assert devnet.ipfs_cat(cid) == artifact
     assert devnet.status()["url"] == before["url"]

@@ -168,7 +168,7 @@ def test_the_head_is_bit_for_bit_that_of_an_undisturbed_run_on_the_embedded_prof
     assert done.lines()[-1]["model"] == head["model"]
 
 
-def test_an_auditor_elsewhere_needs_the_deployment_file_and_addresses_only(
+def test_an_auditor_elsewhere_needs_the_deployment_file_addresses_and_a_readers_key(
     consortium: Consortium, run: Run, tmp_path: Path
 ) -> None:
     home, tokens = tmp_path / "auditor", tmp_path / "tokens"
@@ -178,6 +178,9 @@ def test_an_auditor_elsewhere_needs_the_deployment_file_and_addresses_only(
     tokens.write_text("".join(station.token() + "\n" for station in stations[2:]))
     addresses = ["--rpc", ",".join(validator.url for validator in consortium.network.validators)]
     addresses += ["--ipfs", stations[2].api_url, "--ipfs-tokens", str(tokens)]
-    done = Place(home).spawn("audit", "tiny", *addresses)
+    key = ["--reader-key", str(consortium.place.home / "keys" / "seed-0" / "auditor.key")]
+    done = Place(home).spawn("audit", "tiny", *addresses, *key)
     assert done.code == 0, done
     assert "verified" in done.out
+    without = Place(home).spawn("audit", "tiny", *addresses)
+    assert without.code == 3, without
