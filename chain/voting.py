@@ -81,9 +81,15 @@ class Voter:
             return Unsettled(state.number)
         head = self.ledger.head(self.twin, block)
         gathered = self._gather(state.number, state.submitted & ~state.excluded, block)
+        objection: RecordError | None = None
         for evidence, findings in gathered:
             if findings:
-                return self._object(state, evidence, findings, block, now)
+                try:
+                    return self._object(state, evidence, findings, block, now)
+                except RecordError as error:  # nothing more to be done about this one: another may be wrong as well
+                    objection = objection or error
+        if objection is not None:
+            raise objection
         doubled = self._doubled(state, [evidence for evidence, _ in gathered], block)
         if doubled is not None:
             return doubled

@@ -40,6 +40,7 @@ class Liar:
     world: World
     session: Session
     number: int
+    index: int = 0
 
     @classmethod
     def of(cls, world: World) -> Liar:
@@ -57,7 +58,7 @@ class Liar:
     @property
     def crook(self) -> Account:
         """The station that lies."""
-        return self.world.stations[0]
+        return self.world.stations[self.index]
 
     @property
     def where(self) -> str:
@@ -90,7 +91,7 @@ class Liar:
 
     def honest(self) -> StationUpdate:
         """What the crook would submit if it were honest: really trained, really signed."""
-        follower = self.session.followers[0]
+        follower = self.session.followers[self.index]
         return follower.learn(follower.base_model(self.head), self.head, self.number, follower.history())
 
     def submit(

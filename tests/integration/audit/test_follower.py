@@ -24,7 +24,7 @@ from twins.errors import StoreError
 from twins.model import TwinModel
 from twins.store import ArtifactStore
 from twins.types import ZERO_DIGEST, Address, Cid, Digest
-from twins.updates import StationUpdate, roster_tree
+from twins.updates import StationUpdate, device_order, roster_tree
 
 pytestmark = pytest.mark.integration
 
@@ -112,6 +112,21 @@ def test_a_station_does_not_attest_when_anothers_evidence_is_wrong(
     liar.world.advance(1200)
     liar.world.run(liar.number + 1)
     assert liar.world.final(liar.number + 1).parent == liar.world.final(3).model
+
+
+def test_attack_a_station_that_withholds_evidence_does_not_cover_for_another_that_lies(liar: Liar) -> None:
+    # About the first in the order of stations nothing can be done yet; the second's forgery is proven all the same.
+    pair = (liar, replace(liar, index=1))
+    first, second = sorted(pair, key=lambda one: device_order(one.crook.address))
+    withhold(first, first.honest())
+    forge(second, second.honest())
+    honest = liar.session.followers[2]
+    steps = [honest.step(liar.number), honest.step(liar.number)]
+    assert [step.action for step in steps if step] == [Action.SUBMITTED, Action.PROVED]
+    with pytest.raises(RecordError, match=rf"update of station {first.crook.address} is not as recorded"):
+        honest.step(liar.number)
+    rejected = {i.who for i in liar.world.audit().incidents if i.kind == "rejected"}
+    assert rejected == {second.crook.address}
 
 
 def test_evidence_that_was_withheld_and_is_shown_in_time_is_attested_to(liar: Liar) -> None:
