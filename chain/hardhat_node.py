@@ -21,12 +21,11 @@ from pathlib import Path
 from chain.connection import Chain
 from chain.errors import ChainError, CompilerError, DevnetError
 from chain.nodejs import PROJECT, find_node, node_package
+from chain.ports import HOST, free_ports
 from chain.processes import ProcessIdentity
 
 CHAIN_ID = 31337
 """Of every Hardhat node."""
-
-HOST = "127.0.0.1"
 
 _POLL = 0.05  # seconds
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -89,7 +88,7 @@ class HardhatNode:
         except CompilerError as error:
             raise DevnetError(str(error)) from error
         for attempt in range(3):
-            chosen = port or free_port()
+            chosen = port or free_ports(1)[0]
             require_free(chosen)
             started = cls._spawn(command, chosen, log, detached, project)
             try:
@@ -162,14 +161,6 @@ class HardhatNode:
     def __exit__(self, *_: object) -> None:
         """Stop it."""
         self.stop()
-
-
-def free_port() -> int:
-    """Return a TCP port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def require_free(port: int) -> None:

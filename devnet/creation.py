@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from chain.accounts import HARDHAT_ACCOUNTS, HARDHAT_MNEMONIC, Account
 from chain.errors import DevnetError
+from chain.ports import free_ports
 from devnet import geth_node, kubo_node, sockets, validator_keys
-from devnet.geth_node import HOST, Validator
+from devnet.geth_node import Validator
 from devnet.network import Network
 from devnet.toolchain import Binaries
 from devnet.validator_keys import write_secret
 
 ENDOWMENT = 10**24  # wei: more than all the gas that a network of this kind can burn in its life
 _PORTS = 3  # of a validator: peers, clients, authrpc
-_FIRST_PORT, _LAST_PORT = 16_384, 32_767  # below those of outgoing connections (Linux: 32768 on)
 _HEADSTART = 2  # seconds that the validators have to find each other before block 1
 
 
@@ -124,25 +122,3 @@ def new_validator(network: Network) -> Validator:
 def _validator(root: Path, index: int, ports: Iterator[int], password: str) -> Validator:
     name = f"validator-{index}"
     return validator_keys.create(name, root / "validators" / name, list(islice(ports, _PORTS)), password)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return different TCP ports that were free a moment ago.
-
-    Not the system's choice: the ports that it hands out are those of everybody's outgoing connections, and a network
-    that was down for an hour would find one of its own taken.
-    """
-    with ExitStack() as open_together:
-        found: list[int] = []
-        for _ in range(100 * count):
-            port, probe = _FIRST_PORT + secrets.randbelow(_LAST_PORT - _FIRST_PORT), socket.socket()
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                probe.close()
-                continue
-            open_together.enter_context(probe)
-            found.append(port)
-            if len(found) == count:
-                return found
-    raise DevnetError(f"ports: expected {count} free ones from {_FIRST_PORT} to {_LAST_PORT}, got {len(found)}")

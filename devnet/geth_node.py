@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chain.errors import DevnetError
+from chain.ports import HOST
 from devnet.admin import key_of
 
-HOST = "127.0.0.1"
 GAS_LIMIT = 30_000_000
 _VANITY, _SEAL = 32, 65  # bytes (EIP-225)
 _CACHE = 64  # MB

@@ -23,7 +23,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from chain.errors import DevnetError
-from devnet.kubo_settings import HOST, settings
+from chain.ports import HOST
+from devnet.kubo_settings import settings
 from devnet.validator_keys import write_secret
 
 _SWARM_KEY_HEADER = "/key/swarm/psk/1.0.0/\n/base16/\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-HOST = "127.0.0.1"
+from chain.ports import HOST
 
 
 def settings(name: str, api_port: int, swarm_port: int, token: str) -> dict[str, Any]:

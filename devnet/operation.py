@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from chain.errors import ChainError, DevnetError
+from chain.ports import HOST
 from chain.processes import ProcessIdentity
 from devnet import geth_node, kubo_node
 from devnet.control import Alarm, Wishes
-from devnet.geth_node import HOST, Validator
+from devnet.geth_node import Validator
 from devnet.kubo_node import KuboNode
 from devnet.network import Network
 from devnet.supervision import Program, Supervisor

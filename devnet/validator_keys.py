@@ -11,7 +11,8 @@ from pathlib import Path
 from eth_account import Account as EthAccount
 from eth_keys.datatypes import PrivateKey
 
-from devnet.geth_node import HOST, Validator
+from chain.ports import HOST
+from devnet.geth_node import Validator
 
 # Light, since the password lies beside the key anyway (standard: 2^18): five validators start in one second, not five.
 _SCRYPT_N = 4096

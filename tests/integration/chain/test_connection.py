@@ -19,7 +19,7 @@ from chain.errors import (
     TwinRegistryAlreadyRegistered,
     UnknownRevertError,
 )
-from chain.hardhat_node import free_port
+from chain.ports import free_ports
 from chain.twin_registry import TwinRegistry
 from tests.integration.consortium import POLICY, Consortium, account, digest
 from tests.integration.twisted_node import Forward, refusal, result, twisted_node
@@ -42,7 +42,7 @@ def through(consortium: Consortium, url: str, **options: Any) -> Consortium:
 
 
 def test_no_node_there_is_unreachable_and_says_where() -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(ChainUnreachableError, match="is a node running there") as caught:
         Chain(url).block_number()
     assert caught.value.url == url

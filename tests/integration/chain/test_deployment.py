@@ -8,7 +8,8 @@ import pytest
 from chain.connection import Chain
 from chain.deployment import Deployment, deploy_contracts, open_contracts
 from chain.errors import ChainUnreachableError, DeploymentError, WrongChainError
-from chain.hardhat_node import HardhatNode, free_port
+from chain.hardhat_node import HardhatNode
+from chain.ports import free_ports
 from tests.integration.consortium import Consortium, account, digest
 
 pytestmark = pytest.mark.integration
@@ -81,7 +82,7 @@ def test_a_ledger_of_another_registry_is_refused(consortium: Consortium) -> None
 
 
 def test_an_unreachable_node_is_named(consortium: Consortium) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     with pytest.raises(ChainUnreachableError) as caught:
         open_contracts(Chain(url), consortium.deployment)
     assert caught.value.url == url

@@ -15,8 +15,9 @@ import pytest
 
 from chain.connection import Chain
 from chain.errors import ChainUnreachableError, DevnetError
-from chain.hardhat_node import HardhatNode, free_port
+from chain.hardhat_node import HardhatNode
 from chain.nodejs import PROJECT
+from chain.ports import free_ports
 from chain.processes import ProcessIdentity
 
 pytestmark = pytest.mark.integration
@@ -159,7 +160,7 @@ def test_another_process_with_the_same_number_is_not_ended() -> None:
 
 
 def test_the_devnet_goes_up_stays_up_and_goes_down(home: Path) -> None:
-    port = free_port()
+    port = free_ports(1)[0]
     up = script("devnet", "up", "--port", port, "--json", home=home)
     assert up.returncode == 0, up.stderr
     state = json.loads(up.stdout)
@@ -226,7 +227,7 @@ def test_a_deployment_is_kept_until_forced_and_renewed_on_another_chain(home: Pa
 
 
 def test_deploying_without_a_node_is_one_line_and_code_2(home: Path) -> None:
-    for arguments in ((), ("--rpc", f"http://127.0.0.1:{free_port()}"), ("--rpc", "ftp://somewhere")):
+    for arguments in ((), ("--rpc", f"http://127.0.0.1:{free_ports(1)[0]}"), ("--rpc", "ftp://somewhere")):
         failed = script("deploy", *arguments, home=home)
         assert failed.returncode == 2
         assert failed.stderr.startswith("error: ")

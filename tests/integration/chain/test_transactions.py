@@ -21,7 +21,7 @@ from chain.errors import (
     TwinRegistryAlreadyRegistered,
     UndoneError,
 )
-from chain.hardhat_node import free_port
+from chain.ports import free_ports
 from chain.twin_registry import TwinRegistry
 from tests.integration.consortium import Consortium, account, digest
 from tests.integration.twisted_node import Forward, result, twisted_node
@@ -276,7 +276,7 @@ def test_a_wait_can_be_ended_from_outside(manual: Consortium) -> None:
 
 def test_when_a_node_dies_another_is_asked(consortium: Consortium) -> None:
     said: list[str] = []
-    dead = f"http://127.0.0.1:{free_port()}"
+    dead = f"http://127.0.0.1:{free_ports(1)[0]}"
     chain = Chain(f"{dead},{consortium.chain.url}", notice=said.append)
     assert chain.block_number() == consortium.chain.block_number()
     assert chain.url == consortium.chain.url
@@ -284,7 +284,7 @@ def test_when_a_node_dies_another_is_asked(consortium: Consortium) -> None:
 
 
 def test_no_node_at_all_names_each(consortium: Consortium) -> None:
-    dead = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    dead = [f"http://127.0.0.1:{port}" for port in free_ports(2)]
     with pytest.raises(ChainUnreachableError) as caught:
         Chain(dead).block_number()
     assert all(url in "".join([str(caught.value), *caught.value.__notes__]) for url in dead)

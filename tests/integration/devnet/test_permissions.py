@@ -15,9 +15,9 @@ import requests
 from eth_account import Account as EthAccount
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
+from chain.ports import free_ports
 from devnet import geth_node, validator_keys
 from devnet.admin import Admin
-from devnet.creation import free_ports
 from devnet.geth_node import Validator
 from devnet.network import write_text
 from devnet.operation import rpc

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from chain.hardhat_node import _die_with_parent, free_port
+from chain.hardhat_node import _die_with_parent
+from chain.ports import free_ports
 from devnet import kubo_node
 from devnet.kubo_node import KuboNode
 from scripts.devnet_consortium import binaries
@@ -117,7 +118,7 @@ class Swarm:
         name = f"ipfs-{len(self.daemons) + 1}"
         place = repo or self.folder / name
         tokens = self.folder / "tokens" / name
-        node = kubo_node.init_node(self.ipfs, name, place, free_port(), free_port(), key or self.key, tokens)
+        node = kubo_node.init_node(self.ipfs, name, place, *free_ports(2), key or self.key, tokens)
         daemon = Daemon(self.ipfs, node, self.folder / f"{name}.log")
         self.daemons.append(daemon)
         return daemon
