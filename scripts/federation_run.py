@@ -66,22 +66,37 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
         TwinsError, FlError, ChainError: the step at hand failed before it was recorded.
     """
     session.notice = notice
+    chain = session.network.chain
+    while True:
+        yield from _rounds(session, until)
+        session.notice("waiting until everything is settled")
+        try:
+            chain.settle()
+        except UndoneError as error:  # a vote that the round did without, or the last round itself
+            chain.notice(f"{error} Looking at the chain again")
+        else:
+            return
+
+
+def _rounds(session: Session, until: int) -> Iterator[RoundResult]:
     number, parent, _ = session.head_model()
+    chain = session.network.chain
     while number < until:
         started, trained, steps, refused = perf_counter(), session.seconds_training, [], 0
         phases = dict.fromkeys(("train", "record", "merge", "evaluate"), 0.0)
         while session.head_round() == number:
             try:
+                if refused:
+                    chain.await_block()  # which may find one more step undone
                 steps.extend(_sweep(session, until, phases))
                 refused = 0
             except (ContractRevertError, UndoneError) as error:
                 # Where blocks can be undone, what was due a moment ago may not be any more: look again, then do
                 # what is due now. On a chain that nobody else moves, or again and again, it is a fault.
                 refused += 1
-                if not session.network.chain.confirmations or refused == _REFUSALS:
+                if not chain.confirmations or refused == _REFUSALS:
                     raise
-                session.network.chain.notice(f"round {number + 1}: {error} Looking at the chain again")
-                session.network.chain.await_block()
+                chain.notice(f"round {number + 1}: {error} Looking at the chain again")
         phases["train"] = session.seconds_training - trained
         phases["record"] -= phases["train"]
         clock = perf_counter()
@@ -101,8 +116,6 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
             phases=phases,
         )
         parent = model
-    session.notice("waiting until everything is settled")
-    session.network.chain.settle()
 
 
 def _last_round(session: Session, until: int) -> int:

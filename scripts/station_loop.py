@@ -87,24 +87,19 @@ class StationLoop:
         began = monotonic()
         while True:
             try:
-                if self._reached():
-                    break
                 seen = self._network.chain.block_number()
+                if self._reached():
+                    self._network.chain.settle()
+                    return
                 due = self._act()
+                began, self._failures = monotonic(), 0
+                if not isinstance(due, Due):
+                    self._wait(seen, due)  # which looks after what was sent
             except (ContractRevertError, UndoneError) as error:
                 self._again(error)
-                continue
-            except RecordError as error:
-                self._complain(error)
-                due = None
             except (TwinsError, FlError) as error:
                 if not self._bear(error, began):
                     raise
-                continue
-            began, self._failures = monotonic(), 0
-            if not isinstance(due, Due):
-                self._wait(seen, due)
-        self._network.chain.settle()
 
     def _reached(self) -> bool:
         head = self._network.ledger.head(self._twin)
@@ -126,7 +121,11 @@ class StationLoop:
             # An aborted round has used up its number, so the next takes its place.
             last = max(self._until, last) if state.status is RoundStatus.ABORTED else self._until
         clock = perf_counter()
-        due = self._station.follower.due(last)
+        try:
+            due = self._station.follower.due(last)
+        except RecordError as error:
+            self._complain(error)
+            return None
         if isinstance(due, Due):
             self._tell_step(due.record(), perf_counter() - clock)
         return due

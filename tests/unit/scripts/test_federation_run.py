@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from chain.errors import RecordError, RoundLedgerNoGenesis
+from chain.errors import RecordError, RoundLedgerNoGenesis, UndoneError
 from chain.station import Action, Due, Step, Unsettled
 from chain.values import RoundStatus
 from scripts.federation_run import RoundResult, run_rounds
@@ -27,12 +27,21 @@ class Chain:
     blocks: int = 0
     settled: bool = False
     said: list[str] = field(default_factory=list)
+    undone: list[Callable[[], None]] = field(default_factory=list)
+    """What happens when somebody looks after what was sent, one by one: a reorganisation."""
 
     def await_block(self) -> None:
         self.blocks += 1
+        self._tend()
 
     def settle(self) -> None:
+        self._tend()
         self.settled = True
+
+    def _tend(self) -> None:
+        if self.undone:
+            self.undone.pop(0)()
+            raise UndoneError("0xabc", 122, "the round is final")
 
     def notice(self, text: str) -> None:
         self.said.append(text)
@@ -164,6 +173,30 @@ def test_a_step_that_a_reorganisation_made_void_is_decided_anew() -> None:
     world = World(chain=Chain(confirmations=3))
     assert [result.number for result in run_rounds(world.session(refused_twice), 1)] == [1]
     assert len(world.chain.said) == 2
+
+
+def test_a_step_found_undone_while_another_is_decided_anew_ends_no_run() -> None:
+    world = World(chain=Chain(confirmations=3, undone=[lambda: None]))
+    assert [result.number for result in run_rounds(world.session(refused_twice), 1)] == [1]
+
+
+def test_a_vote_that_the_last_round_did_without_ends_no_run() -> None:
+    world = World(chain=Chain(confirmations=3, undone=[lambda: None, lambda: None]))
+    assert [result.number for result in run_rounds(world.session(diligent), 1)] == [1]
+    assert world.chain.settled
+    assert [text.count("undid block 122") for text in world.chain.said] == [1, 1]
+
+
+def test_a_last_round_that_a_reorganisation_undid_is_run_again() -> None:
+    world = World()
+
+    def undo() -> None:
+        world.head = 1
+
+    world.chain = Chain(confirmations=3, undone=[undo])
+    told = [(result.number, result.parent) for result in run_rounds(world.session(diligent), 2)]
+    assert told == [(1, "model 0"), (2, "model 1"), (2, "model 1")]
+    assert world.chain.settled
 
 
 def test_a_chain_that_undoes_nothing_has_no_second_try() -> None:
