@@ -35,7 +35,7 @@ from scripts.cli import (
     run,
 )
 from scripts.home import Home
-from scripts.readers import KEY, keep_readers, listed_readers, read_reader_key, write_grants, write_reader_key
+from scripts.readers import KEY, create_reader_key, keep_readers, listed_readers, read_reader_key, write_grants
 from scripts.record_options import Place, Sender, place, sender, wide, with_options
 from twins.canonical import Json
 from twins.encryption import Grant, ReaderId, ReaderKey, encryption_context, parse_reader_id
@@ -53,10 +53,9 @@ def key(
     json_output: JsonOption = False,
 ) -> None:
     """Make a reader's key."""
-    if file.exists():
-        raise BadInputError(f"{file}: expected no such file, got one: a key is never overwritten")
     made = ReaderKey.generate()
-    write_reader_key(file, made)
+    if not create_reader_key(file, made):
+        raise BadInputError(f"{file}: expected no such file, got one: a key is never overwritten")
     if json_output:
         print_json({"reader": made.public, "file": str(file)})
     else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ class Home:
         if not file.exists():
             info = f"twinledger/devnet/device/{index}".encode()
             key = HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
-            write_private(file, key.hex())
+            create_private(file, key.hex())
         return file
 
     def remembered_head(self, twin: TwinId) -> Digest | None:
@@ -126,15 +127,33 @@ def require_own_keys(files: Sequence[Path]) -> None:
 
 def write_atomically(file: Path, text: str) -> None:
     """Replace a file's content all at once: a crash leaves the old one or the new one."""
-    temporary = file.with_name(file.name + ".part")
-    temporary.write_text(text)
-    temporary.replace(file)
+    _draft(file, text).replace(file)
 
 
 def write_private(file: Path, text: str) -> None:
     """Write a file that only its owner can read, all at once."""
-    temporary = file.with_name(file.name + ".part")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-        handle.write(text + "\n")
-    temporary.replace(file)
+    _draft(file, text + "\n").replace(file)
+
+
+def create_private(file: Path, text: str) -> bool:
+    """As `write_private`, but what is there stays; tell whether nothing was.
+
+    Of two processes that make the same key at the same time, both go on with the first one's.
+    """
+    temporary = _draft(file, text + "\n")
+    try:
+        os.link(temporary, file)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink()
+    return True
+
+
+def _draft(file: Path, text: str) -> Path:
+    """Write a file of mode 0600 beside another. Its name is nobody else's: another process may be writing as well."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=file.parent, prefix=f".{file.name}-", suffix=".part", delete=False, encoding="utf-8"
+    ) as stream:
+        stream.write(text)
+    return Path(stream.name)

@@ -22,7 +22,7 @@ import typer
 from chain.accounts import Account
 from chain.errors import ChainError
 from scripts.cli import BadInputError, JsonOption, PlainCommand, application, out, print_json, run
-from scripts.home import write_private
+from scripts.home import create_private
 from twins.errors import TwinsError
 from twins.types import Address, parse_address
 
@@ -47,12 +47,13 @@ def new(
     secret = password(password_file)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     taken = {int(file.stem[-4:]) for file in folder.glob("account-????.json") if file.stem[-4:].isdigit()}
-    first = max(taken, default=-1) + 1
-    made = {}
-    for index in range(first, first + count):
+    index = max(taken, default=-1)
+    made: dict[str, Address] = {}
+    while len(made) < count:
+        index += 1
         account, file = Account.create(), folder / f"account-{index:04d}.json"
-        write_private(file, account.to_keystore(secret))
-        made[str(file)] = account.address
+        if create_private(file, account.to_keystore(secret)):  # or another command has just taken the number
+            made[str(file)] = account.address
     _show(made, json_output)
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from scripts.cli import BadInputError
-from scripts.home import Home, write_atomically, write_private
+from scripts.home import Home, create_private, write_atomically
 from twins.encryption import Grant, Keyring, ReaderId, ReaderKey, parse_reader_id
 from twins.errors import TwinsError
 from twins.types import Digest, parse_digest
@@ -56,7 +56,7 @@ class Readers:
             info = b"twinledger/devnet/auditor"
             key = ReaderKey.from_bytes(HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode()))
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_reader_key(file, key if public else ReaderKey.generate())
+            create_reader_key(file, key if public else ReaderKey.generate())
         readers = cls(home, read_reader_key(file).public, tuple(_reader(text) for text in more))
         readers()  # a list that can't be read is better told now than in mid-round
         return readers
@@ -98,9 +98,9 @@ def _list(home: Home) -> Path:
     return home.path / "readers.json"
 
 
-def write_reader_key(file: Path, key: ReaderKey) -> None:
-    """Write a reader's private key where only its owner can read it."""
-    write_private(file, key.to_bytes().hex())
+def create_reader_key(file: Path, key: ReaderKey) -> bool:
+    """Write a reader's private key where only its owner can read it; False: there was one, which stays."""
+    return create_private(file, key.to_bytes().hex())
 
 
 def read_reader_key(file: Path) -> ReaderKey:

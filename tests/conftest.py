@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +15,10 @@ from hypothesis import settings
 # cut short ("marshal data too short"), and break every process that imports it later.
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 sys.dont_write_bytecode = True
+
+# A shell starts what runs in the background with Ctrl-C ignored, and so every process that these tests press it for.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The Solidity tests beside these are Hardhat's.
 collect_ignore = ["contracts"]

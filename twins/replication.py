@@ -87,7 +87,9 @@ def place(
                     held.add(index)
                     reasons.pop(index, None)
                 else:
-                    reasons[index] = str(failure)
+                    # Out of time is all that a node says in the end; what it said before tells why.
+                    if deadline.left() or index not in reasons:
+                        reasons[index] = str(failure)
                     if failure.kind is not Kind.REFUSED:
                         again.append(index)
     return held, {names[index]: reason for index, reason in sorted(reasons.items())}

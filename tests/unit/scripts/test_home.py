@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from fl.client_app import read_key
 from scripts.cli import BadInputError
-from scripts.home import Home, given_device_keys, require_own_keys, write_atomically
+from scripts.home import Home, create_private, given_device_keys, require_own_keys, write_atomically
 from twins.contribution import address_of_key
 from twins.types import Digest, parse_digest, twin_id
 
@@ -57,14 +59,33 @@ def test_a_key_that_is_there_is_kept(tmp_path: Path) -> None:
     assert [file.name for file in home.device_keys(0, 3)] == [f"device-{index:04d}.key" for index in range(3)]
 
 
-def test_a_key_that_a_crash_left_half_written_is_made_anew(tmp_path: Path) -> None:
+def test_a_key_that_a_crash_left_half_written_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = contents(Home(tmp_path / "good").device_keys(0, 1))
     home = Home(tmp_path / "crashed")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "link", crash)
+    with pytest.raises(KeyboardInterrupt):
+        home.device_keys(0, 1)
+    monkeypatch.undo()
     folder = home.path / "keys" / "seed-0"
-    folder.mkdir(parents=True)
-    (folder / "device-0000.key.part").write_text("ab")
+    assert list(folder.iterdir()) == []
+    (folder / ".device-0000.key-abc.part").write_text("ab")  # of one that was killed
     assert contents(home.device_keys(0, 1)) == good
-    assert [file.name for file in folder.iterdir()] == ["device-0000.key"]
+    assert [file.name for file in folder.glob("*.key")] == ["device-0000.key"]
+
+
+def test_processes_that_make_the_same_keys_at_the_same_time_all_have_the_same(tmp_path: Path) -> None:
+    homes = [Home(tmp_path)] * 8
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda index: create_private(tmp_path / "random.key", f"{index:064x}"), range(8)))
+        made = list(pool.map(lambda home: contents(home.device_keys(0, 40)), homes))
+    assert sorted(drawn) == [False] * 7 + [True], "who comes second goes on with the first one's"
+    assert int((tmp_path / "random.key").read_text(), 16) == drawn.index(True)
+    assert made == [contents(Home(tmp_path / "alone").device_keys(0, 40))] * 8
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_given_keys_are_the_first_by_name(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_a_disk_that_rots_again_and_again_does_not_count(nodes: list[FakeNode]) 
 
     nodes[0].blocks = Rotting()
     with pytest.raises(ReplicationError, match="blocks rotted again"):
-        store(replicas=1, count=1, budget=0.5).put(DATA)
+        store(replicas=1, count=1, budget=2).put(DATA)
 
 
 # get

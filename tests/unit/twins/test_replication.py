@@ -112,3 +112,17 @@ def test_the_own_node_comes_first_and_the_others_share_the_rest_evenly() -> None
     assert all(70 < seconds[index] < 130 for index in (1, 2, 3)), "a hundred each, more or less"
     assert rendezvous(names, "artifact 7") == orders[7], "the same for everyone"
     assert rendezvous([], "artifact") == []
+
+
+def test_what_a_node_said_before_its_time_was_over_is_the_reason() -> None:
+    deadline = Deadline.after(0.2)
+    told = iter(["its disk?"])
+
+    def store(index: int) -> None:
+        words = next(told, None)
+        while words is None and deadline.left():
+            pass
+        raise NodeError(Kind.FAILED, words or "the time for it was over")
+
+    held, reasons = place(["node"], 1, store, deadline)
+    assert (held, reasons) == (set(), {"node": "its disk?"})
