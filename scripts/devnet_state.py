@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from chain.processes import ProcessIdentity
 from scripts.cli import BadInputError
+from scripts.home import write_atomically
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ class DevnetState:
     def save(self, home: Path) -> None:
         """Write it all at once."""
         home.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=home, delete=False, encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
-        Path(file.name).replace(self.file(home))
+        write_atomically(self.file(home), json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
 
     def ipfs_endpoints(self) -> tuple[tuple[str, str | None], ...]:
         """Return URL and bearer token of each station's IPFS node; none on a devnet that keeps artifacts in a folder.

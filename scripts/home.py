@@ -126,17 +126,12 @@ def require_own_keys(files: Sequence[Path]) -> None:
 
 
 def write_atomically(file: Path, text: str) -> None:
-    """Replace a file's content all at once: a crash leaves the old one or the new one."""
+    """Replace a file, for its owner's eyes only, all at once: a crash leaves the old one or the new one."""
     _draft(file, text).replace(file)
 
 
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner can read, all at once."""
-    _draft(file, text + "\n").replace(file)
-
-
 def create_private(file: Path, text: str) -> bool:
-    """As `write_private`, but what is there stays; tell whether nothing was.
+    """Write a file that only its owner can read, all at once; what is there stays. Tell whether nothing was.
 
     Of two processes that make the same key at the same time, both go on with the first one's.
     """
@@ -152,8 +147,11 @@ def create_private(file: Path, text: str) -> bool:
 
 def _draft(file: Path, text: str) -> Path:
     """Write a file of mode 0600 beside another. Its name is nobody else's: another process may be writing as well."""
-    with tempfile.NamedTemporaryFile(
-        "w", dir=file.parent, prefix=f".{file.name}-", suffix=".part", delete=False, encoding="utf-8"
-    ) as stream:
-        stream.write(text)
-    return Path(stream.name)
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except BaseException:  # a full disk isn't to fill up with drafts
+        os.unlink(name)
+        raise
+    return Path(name)

@@ -11,7 +11,7 @@ from typing import Any
 
 from fl.station_trainer import Evaluation, deal
 from scripts.connections import Network, Reach
-from scripts.home import write_private
+from scripts.home import write_atomically
 from scripts.round_watch import FinalRound, RoundWatch, evaluation_of
 from scripts.settings import RunSettings
 from scripts.station_processes import StationCommand, StationProcesses
@@ -85,7 +85,7 @@ def station_commands(
             own = _own_first(endpoints, index)
             tokens = folder / f"{name}.tokens"
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(tokens, "\n".join(token or "" for _, token in own))
+            write_atomically(tokens, "\n".join(token or "" for _, token in own) + "\n")
             options += [word for url, _ in own for word in ("--ipfs", url)]
             options += ["--ipfs-tokens", str(tokens), "--replicas", str(reach.copies(len(endpoints)))]
         for code in (settings.dataset, settings.strategy):

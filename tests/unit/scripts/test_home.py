@@ -166,3 +166,11 @@ def test_writing_replaces_all_of_the_content(tmp_path: Path) -> None:
     write_atomically(file, "é")
     assert file.read_text(encoding="utf-8") == "é"
     assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_can_not_be_written_leaves_no_draft_and_the_old_content(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    write_atomically(file, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(file, "\ud800")
+    assert (file.read_text(), list(tmp_path.iterdir())) == ("old", [file])
