@@ -99,7 +99,7 @@ interface ISyncAudit {
         bool proven; // within the last `MAX_LOOKBACK` slots
         uint32 slot;
         uint64 sealedAt;
-        uint8 holders;
+        uint16 holders;
         uint8 taggers;
     }
 
@@ -257,7 +257,9 @@ interface ISyncAudit {
     /// @notice The duty of a holder in a slot; all zero if it had none.
     function dutyAt(bytes32 twin, address holder, uint32 slot) external view returns (Duty memory);
     function beaconOf(uint32 slot) external view returns (Beacon memory);
-    function anchorOf(address station) external view returns (bytes32 anchor, uint32 slot);
+    /// @return anchor the newest value that was published, or zero
+    /// @return next first slot whose value is not known
+    function anchorOf(address station) external view returns (bytes32 anchor, uint32 next);
     function factOf(uint32 slot, bytes32 twin, address holder) external view returns (Fact memory);
     /// @return product first 30 bytes of keccak256 of the claimed product
     function claimOf(bytes23 claim) external view returns (bytes30 product, bool struck);

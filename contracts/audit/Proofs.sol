@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {IPDPVerifier} from "../interfaces/IPDPVerifier.sol";
+import {ISyncAudit} from "../interfaces/ISyncAudit.sol";
+import {ITwinRegistry} from "../interfaces/ITwinRegistry.sol";
+import {StationSet} from "../lib/StationSet.sol";
+import {Lanes} from "./Lanes.sol";
+
+/// @title Proofs, claims and disputes
+/// @dev One word for each accepted proof, whatever its mode. Nobody asks who sends: a proof can be made from the data
+/// alone, a claim has its holder's signature, a quorum its own.
+abstract contract Proofs is Lanes {
+    using StationSet for uint64;
+
+    bytes32 private constant CHALLENGE = keccak256("twin-pdp/v1/challenge");
+    bytes32 private constant BATCH = keccak256("twin-pdp/v1/batch");
+    bytes32 private constant CLAIM = keccak256("twin-pdp/v1/claim");
+    bytes32 private constant QUORUM = keccak256("twin-pdp/v1/quorum");
+
+    struct Claim {
+        bytes30 product;
+        bool struck;
+    }
+
+    mapping(bytes32 factKey => Fact) private _facts;
+    mapping(bytes23 claim => Claim) internal _claims;
+
+    /// @inheritdoc ISyncAudit
+    function prove(uint32 slot, bytes32 twin, address holder, bytes calldata proof) external {
+        _prove(slot, _one(twin), holder, proof);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function proveOptimistic(
+        uint32 slot,
+        bytes32 twin,
+        address holder,
+        bytes calldata claimed,
+        bytes calldata signature
+    ) external {
+        _proveOptimistic(slot, _one(twin), holder, claimed, signature);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function proveBatch(uint32 slot, bytes32[] calldata twins, address holder, bytes calldata proof) external {
+        _requireBatch(twins);
+        _prove(slot, twins, holder, proof);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function proveBatchOptimistic(
+        uint32 slot,
+        bytes32[] calldata twins,
+        address holder,
+        bytes calldata claimed,
+        bytes calldata signature
+    ) external {
+        _requireBatch(twins);
+        _proveOptimistic(slot, twins, holder, claimed, signature);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function attest(uint32 slot, bytes32 twin, address holder, bytes32 proofHash, bytes[] calldata signatures)
+        external
+    {
+        (IPDPVerifier.Challenge[] memory asked,) = _admit(slot, _one(twin), holder, Mode.Quorum);
+        bytes32 digest = keccak256(
+            abi.encode(QUORUM, block.chainid, address(this), slot, twin, asked[0].sigma, proofHash)
+        );
+        uint64 electorate = _draws[slot].electorate;
+        address last = address(0);
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            // Of a second spelling of a signature (s in the upper half of the order) nobody is the signer.
+            (address signer,,) = ECDSA.tryRecover(digest, signatures[i]);
+            if (signer == address(0)) revert SyncAuditNotElector(signer);
+            if (signer <= last) revert SyncAuditUnsortedSigners();
+            last = signer;
+            ITwinRegistry.Station memory station = registry.stationOf(signer);
+            bool elector = station.registered && electorate.has(StationSet.only(station.index));
+            // A holder's own word is what the proof is there to replace.
+            if (!elector || signer == holder) revert SyncAuditNotElector(signer);
+        }
+        uint256 required = 2 * uint256(electorate.count()) / 3 + 1;
+        if (signatures.length < required) revert SyncAuditNoQuorum(uint8(signatures.length), uint8(required));
+        _announce(slot, _one(twin), holder, Mode.Quorum, proofHash);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function dispute(uint32 slot, bytes32 twin, address holder) external {
+        _dispute(slot, _one(twin), holder);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function disputeBatch(uint32 slot, bytes32[] calldata twins, address holder) external {
+        _requireBatch(twins);
+        _dispute(slot, twins, holder);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function challengeOf(uint32 slot, bytes32 twin, address holder)
+        external
+        view
+        returns (IPDPVerifier.Challenge memory challenge, bytes32 keyId)
+    {
+        Phase phase = phaseOf(slot);
+        if (phase != Phase.Proving && phase != Phase.Closed) {
+            revert SyncAuditUnexpectedPhase(slot, phase, Phase.Proving);
+        }
+        (challenge, keyId,) = _question(slot, twin, holder, _seedOf(slot));
+    }
+
+    /// @inheritdoc ISyncAudit
+    function factOf(uint32 slot, bytes32 twin, address holder) external view returns (Fact memory) {
+        return _fact(slot, twin, holder);
+    }
+
+    /// @inheritdoc ISyncAudit
+    function claimOf(bytes23 claim) external view returns (bytes30 product, bool struck) {
+        return (_claims[claim].product, _claims[claim].struck);
+    }
+
+    function _fact(uint32 slot, bytes32 twin, address holder) internal view returns (Fact storage) {
+        return _facts[keccak256(abi.encode(slot, twin, holder))];
+    }
+
+    function _prove(uint32 slot, bytes32[] memory twins, address holder, bytes calldata proof) private {
+        (IPDPVerifier.Challenge[] memory asked, bytes32 keyId) = _admit(slot, twins, holder, Mode.Full);
+        verifier.verify(_loadKey(keyId), asked, _transcriptOf(asked), proof);
+        _announce(slot, twins, holder, Mode.Full, keccak256(proof));
+    }
+
+    function _proveOptimistic(
+        uint32 slot,
+        bytes32[] memory twins,
+        address holder,
+        bytes calldata claimed,
+        bytes calldata signature
+    ) private {
+        (IPDPVerifier.Challenge[] memory asked, bytes32 keyId) = _admit(slot, twins, holder, Mode.Optimistic);
+        bytes32 transcript = _transcriptOf(asked);
+        bytes32 proof = keccak256(claimed);
+        (address signer,,) = ECDSA.tryRecover(keccak256(abi.encode(CLAIM, transcript, proof)), signature);
+        // A claim can be made from nothing: a stranger could have a holder struck.
+        if (signer != holder) revert SyncAuditBadClaimSignature(holder);
+        bytes32 product = verifier.verifyClaimed(_loadKey(keyId), transcript, claimed);
+        _claims[bytes23(transcript)] = Claim(bytes30(product), false);
+        for (uint256 i = 0; i < twins.length; ++i) {
+            _fact(slot, twins[i], holder).claim = bytes23(transcript);
+        }
+        _announce(slot, twins, holder, Mode.Optimistic, proof);
+    }
+
+    function _dispute(uint32 slot, bytes32[] memory twins, address holder) private {
+        Fact memory fact = _fact(slot, twins[0], holder);
+        IPDPVerifier.Challenge[] memory asked = new IPDPVerifier.Challenge[](twins.length);
+        bytes32 keyId;
+        bytes32 seed = _seedOf(slot);
+        for (uint256 i = 0; i < twins.length; ++i) {
+            (asked[i], keyId,) = _question(slot, twins[i], holder, seed);
+        }
+        bytes23 claim = bytes23(_transcriptOf(asked));
+        // The transcript of another list of twins is another claim: a wrong list strikes nothing.
+        if (
+            fact.mode != Mode.Optimistic || fact.claim != claim || _claims[claim].struck
+                || block.timestamp >= uint256(fact.acceptedAt) + _disputeSeconds
+        ) revert SyncAuditNotDisputable(slot, twins[0], holder);
+        bytes32 product = keccak256(verifier.productOf(_loadKey(keyId), asked));
+        if (bytes30(product) == _claims[claim].product) revert SyncAuditClaimHolds(claim);
+        _claims[claim].struck = true;
+        emit ClaimStruck(slot, claim);
+    }
+
+    /// @dev What a holder is asked about these twins now, all under one key; their facts are written.
+    function _admit(uint32 slot, bytes32[] memory twins, address holder, Mode mode)
+        private
+        returns (IPDPVerifier.Challenge[] memory asked, bytes32 keyId)
+    {
+        Phase phase = phaseOf(slot);
+        // Early, the seed isn't fixed; late, the slot is over: a missing proof is the failure.
+        if (phase != Phase.Proving) revert SyncAuditUnexpectedPhase(slot, phase, Phase.Proving);
+        bytes32 seed = _seedOf(slot);
+        asked = new IPDPVerifier.Challenge[](twins.length);
+        for (uint256 i = 0; i < twins.length; ++i) {
+            bytes32 twin = twins[i];
+            bytes32 key;
+            uint8 modes;
+            (asked[i], key, modes) = _question(slot, twin, holder, seed);
+            if (_keys[key].revokedAt != 0) revert SyncAuditKeyRevoked(key);
+            if (modes & (uint8(1) << uint8(mode)) == 0) revert SyncAuditModeNotAllowed(twin, mode);
+            if (i == 0) keyId = key;
+            else if (key != keyId) revert SyncAuditBadBatch();
+            Fact storage fact = _fact(slot, twin, holder);
+            // At most one in each period: a second one would replace what others rest on.
+            if (fact.mode != Mode.None) revert SyncAuditDuplicateProof(slot, twin, holder);
+            (fact.acceptedAt, fact.mode) = (uint64(block.timestamp), mode);
+        }
+    }
+
+    function _question(uint32 slot, bytes32 twin, address holder, bytes32 seed)
+        private
+        view
+        returns (IPDPVerifier.Challenge memory challenge, bytes32 keyId, uint8 modes)
+    {
+        address tagger = dutyAt(twin, holder, slot).tagger;
+        if (tagger == address(0)) revert SyncAuditNotAssigned(twin, holder, slot);
+        TagSet memory set = tagsAt(twin, tagger, slot);
+        if (set.blocks == 0) revert SyncAuditNoTags(twin, tagger, slot);
+        Policy memory policy = policyAt(twin, slot);
+        // The holder is in it, so that nobody hands in another's proof; tau stands for everything else.
+        challenge.tau = set.tau;
+        challenge.sigma = keccak256(abi.encode(CHALLENGE, seed, set.tau, holder, uint256(policy.size)));
+        challenge.blocks = set.blocks;
+        challenge.size = policy.size;
+        return (challenge, set.keyId, policy.modes);
+    }
+
+    /// @dev Of one challenge its own sigma; of several a hash of all, so that errors can't be made to cancel.
+    function _transcriptOf(IPDPVerifier.Challenge[] memory asked) private pure returns (bytes32) {
+        if (asked.length == 1) return asked[0].sigma;
+        bytes32[] memory sigmas = new bytes32[](asked.length);
+        for (uint256 i = 0; i < asked.length; ++i) {
+            sigmas[i] = asked[i].sigma;
+        }
+        return keccak256(abi.encodePacked(BATCH, sigmas));
+    }
+
+    function _announce(uint32 slot, bytes32[] memory twins, address holder, Mode mode, bytes32 proof) private {
+        for (uint256 i = 0; i < twins.length; ++i) {
+            emit ProofAccepted(slot, twins[i], holder, mode, proof);
+        }
+    }
+
+    function _requireBatch(bytes32[] calldata twins) private pure {
+        if (twins.length < 2) revert SyncAuditBadBatch();
+        for (uint256 i = 1; i < twins.length; ++i) {
+            if (twins[i] <= twins[i - 1]) revert SyncAuditBadBatch();
+        }
+    }
+
+    function _one(bytes32 twin) private pure returns (bytes32[] memory twins) {
+        twins = new bytes32[](1);
+        twins[0] = twin;
+    }
+}
