@@ -1,7 +1,7 @@
 """Where a consortium's contracts are, and proof that they are still those.
 
-A deployment file names the chain, the block of the deployment with its hash, both addresses and the digests
-of both ABIs. `open_contracts` holds all of that against a node before anything is believed.
+A deployment file names the chain, the block of the deployment with its hash, the addresses and the digests of the
+ABIs. `open_contracts` holds all of that against a node before anything is believed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from chain.accounts import Account
+from chain.audit_values import TEN_MINUTES, Timing
 from chain.compiler import Compiler
 from chain.connection import Chain, Receipt
 from chain.encoding import CONTRACTS, interface
 from chain.errors import DeploymentError, WrongChainError
 from chain.round_ledger import RoundLedger
+from chain.sync_audit import SyncAudit
 from chain.twin_registry import TwinRegistry
 from chain.values import Governance
 from twins.errors import FormatError
@@ -39,6 +41,8 @@ class Deployment:
         block_hash: of that block: chain ids are reused by every local node, hashes aren't.
         registry: the TwinRegistry.
         ledger: the RoundLedger.
+        verifier: the PDPVerifier.
+        audit: the SyncAudit.
         abi_digests: SHA-256 of each contract's ABI as canonical JSON.
         compiler: version of ``solc``.
     """
@@ -48,6 +52,8 @@ class Deployment:
     block_hash: str
     registry: Address
     ledger: Address
+    verifier: Address
+    audit: Address
     abi_digests: Mapping[str, Digest]
     compiler: str
 
@@ -70,7 +76,17 @@ class Deployment:
 
     @classmethod
     def _parse(cls, value: Mapping[str, Any]) -> Deployment:
-        known = {"chain_id", "block", "block_hash", "registry", "ledger", "abi_digests", "compiler"}
+        known = {
+            "chain_id",
+            "block",
+            "block_hash",
+            "registry",
+            "ledger",
+            "verifier",
+            "audit",
+            "abi_digests",
+            "compiler",
+        }
         if set(value) != known:
             raise FormatError(f"expected the keys {sorted(known)}, got {sorted(value)}")
         for key in ("chain_id", "block"):
@@ -82,6 +98,8 @@ class Deployment:
             block_hash=parse_digest(value["block_hash"]),
             registry=parse_address(value["registry"]),
             ledger=parse_address(value["ledger"]),
+            verifier=parse_address(value["verifier"]),
+            audit=parse_address(value["audit"]),
             abi_digests={name: parse_digest(digest) for name, digest in value["abi_digests"].items()},
             compiler=str(value["compiler"]),
         )
@@ -100,15 +118,20 @@ class Deployment:
 
 
 def deploy_contracts(
-    chain: Chain, admin: Account, compiler: Compiler | None = None, governance: Governance = DAILY
+    chain: Chain,
+    admin: Account,
+    compiler: Compiler | None = None,
+    governance: Governance = DAILY,
+    timing: Timing = TEN_MINUTES,
 ) -> tuple[Deployment, dict[str, Receipt]]:
-    """Compile and deploy a registry, and a ledger that believes it.
+    """Compile and deploy a registry, a ledger that believes it, and an audit that believes both.
 
     Args:
         chain: where.
         admin: pays, administers the registry's roles and is its first registrar and guardian.
         compiler: the project's own if None.
         governance: of the registry, for good.
+        timing: of the audit's slots, for good.
 
     Returns:
         The deployment, and the receipts by contract.
@@ -139,6 +162,8 @@ def deploy_contracts(
 
     registry = create("TwinRegistry", admin.address, governance.epoch, governance.min_seats)
     ledger = create("RoundLedger", registry)
+    verifier = create("PDPVerifier")
+    audit = create("SyncAudit", registry, ledger, verifier, timing)
     chain.settle()  # or the block's hash, by which the deployment is known, could still change
     block = chain.receipt(receipts["TwinRegistry"].hash).block
     block_hash = chain.block_hash(block)
@@ -150,6 +175,8 @@ def deploy_contracts(
         block_hash=block_hash,
         registry=registry,
         ledger=ledger,
+        verifier=verifier,
+        audit=audit,
         abi_digests={name: interface(name).digest for name in CONTRACTS},
         compiler=compiler.version,
     )
@@ -183,7 +210,8 @@ def open_contracts(chain: Chain, deployment: Deployment) -> tuple[TwinRegistry, 
             f"anew or "
             "rolled back: deploy anew, or use the right node"
         )
-    for name, address in (("TwinRegistry", deployment.registry), ("RoundLedger", deployment.ledger)):
+    addresses = (deployment.registry, deployment.ledger, deployment.verifier, deployment.audit)
+    for name, address in zip(CONTRACTS, addresses, strict=True):
         if not chain.code(address):
             raise DeploymentError(f"{name} at {address}: expected a contract, got an address without code; deploy anew")
     registry = TwinRegistry(chain, deployment.registry)
@@ -196,3 +224,21 @@ def open_contracts(chain: Chain, deployment: Deployment) -> tuple[TwinRegistry, 
             "the file mixes two deployments"
         )
     return registry, ledger
+
+
+def open_audit(chain: Chain, deployment: Deployment) -> SyncAudit:
+    """Return the audit of a deployment that `open_contracts` has held against the node.
+
+    Raises:
+        DeploymentError: an audit that believes other contracts.
+        ChainUnreachableError: no answer.
+    """
+    audit = SyncAudit(chain, deployment.audit)
+    believed = (audit.registry_address(), audit.ledger_address(), audit.verifier_address())
+    expected = (deployment.registry, deployment.ledger, deployment.verifier)
+    if believed != expected:
+        raise DeploymentError(
+            f"SyncAudit at {audit.address}: expected it to believe {', '.join(expected)}, got {', '.join(believed)}; "
+            "the file mixes two deployments"
+        )
+    return audit

@@ -32,7 +32,7 @@ from twins.types import Digest, digest_bytes, digest_of_bytes, sha256_digest
 
 ABI_DIRECTORY = Path(__file__).parent / "abi"
 
-CONTRACTS = ("TwinRegistry", "RoundLedger")
+CONTRACTS = ("TwinRegistry", "RoundLedger", "PDPVerifier", "SyncAudit")
 """The contracts whose ABIs are committed."""
 
 Converter = Callable[[Any], Any]

@@ -8,6 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from chain.audit_events import AUDIT_EVENTS as AUDIT_EVENTS
+from chain.audit_events import AnchorSet as AnchorSet
+from chain.audit_events import ClaimStruck as ClaimStruck
+from chain.audit_events import HolderAssigned as HolderAssigned
+from chain.audit_events import HolderUnassigned as HolderUnassigned
+from chain.audit_events import KeyRegistered as KeyRegistered
+from chain.audit_events import KeyRevoked as KeyRevoked
+from chain.audit_events import PolicySet as PolicySet
+from chain.audit_events import ProofAccepted as ProofAccepted
+from chain.audit_events import Revealed as Revealed
+from chain.audit_events import TagsRegistered as TagsRegistered
+from chain.audit_values import AuditPolicy, Mode
 from chain.connection import Log
 from chain.encoding import EventAbi, interface
 from chain.errors import EncodingError
@@ -42,12 +54,15 @@ from chain.values import Reason, RoundPolicy
 _VALUES: Mapping[tuple[type[Event], str], Callable[[Any], object]] = {
     (TwinRegistered, "policy"): lambda fields: RoundPolicy(*fields),
     (UpdateRejected, "reason"): Reason,
+    (PolicySet, "policy"): lambda fields: AuditPolicy(*fields),
+    (ProofAccepted, "mode"): Mode,
 }
 
 
 def event_abi(kind: type[Event]) -> EventAbi:
     """Return the ABI of an event's class."""
-    return interface("TwinRegistry" if kind in REGISTRY_EVENTS else "RoundLedger").events[kind.__name__]
+    names = {"TwinRegistry": REGISTRY_EVENTS, "RoundLedger": LEDGER_EVENTS, "SyncAudit": AUDIT_EVENTS}
+    return next(interface(name).events[kind.__name__] for name, kinds in names.items() if kind in kinds)
 
 
 def topic_filter(kinds: Iterable[type[Event]]) -> list[str]:

@@ -13,13 +13,18 @@
     ├── ChainStalledError       (block)              the nodes answer, but no blocks come
     ├── InterruptedWaitError    this program was asked to stop waiting
     ├── RecordError             what is on the chain isn't what this participant can follow
+    ├── PDPClaim                a claimed product that isn't that of the challenged tags
+    ├── PDPDataError            tags, keys or bytes that nothing can be proven with
+    │   └── PDPTagsError              tags that fail the acceptance test
     ├── TransactionError        (hash)
     │   ├── TransactionTimeoutError   not mined in time: it may still be
     │   ├── TransactionFailedError    mined and reverted, without a reason that a replay could find
     │   └── UndoneError               mined, undone by a reorganisation, and refused when it was sent again
     └── ContractRevertError     (selector, data)
         ├── TwinRegistryError         with one class per custom error of the registry …
-        ├── RoundLedgerError          … and of the ledger
+        ├── RoundLedgerError          … of the ledger …
+        ├── SyncAuditError            … and of the audit
+        ├── PDPError                  a proof that is none: found by the verifier, or here (`chain.pdp`)
         ├── AccessControlUnauthorizedAccount (account, needed_role)
         ├── AccessControlBadConfirmation
         ├── RevertReasonError         (reason)   ``require`` with a text, ``Error(string)``
@@ -31,6 +36,39 @@ A custom error's class has exactly its Solidity name, its arguments are typed at
 
 from __future__ import annotations
 
+from chain.errors.audit import (
+    SyncAuditAlreadyAssigned,
+    SyncAuditBadBatch,
+    SyncAuditBadClaimSignature,
+    SyncAuditBadLength,
+    SyncAuditBadPolicy,
+    SyncAuditBadReveal,
+    SyncAuditBadTiming,
+    SyncAuditClaimHolds,
+    SyncAuditDuplicateProof,
+    SyncAuditError,
+    SyncAuditKeyExists,
+    SyncAuditKeyRevoked,
+    SyncAuditModeNotAllowed,
+    SyncAuditNoBeacon,
+    SyncAuditNoModel,
+    SyncAuditNoPolicy,
+    SyncAuditNoQuorum,
+    SyncAuditNoTags,
+    SyncAuditNotAssigned,
+    SyncAuditNotDisputable,
+    SyncAuditNotElector,
+    SyncAuditNotKeyOwner,
+    SyncAuditNotTagger,
+    SyncAuditNotTwinOwner,
+    SyncAuditOwnHolder,
+    SyncAuditTagsExist,
+    SyncAuditTooManyHolders,
+    SyncAuditUnexpectedPhase,
+    SyncAuditUnknownKey,
+    SyncAuditUnsortedSigners,
+    SyncAuditZeroValue,
+)
 from chain.errors.base import (
     ChainError,
     ChainStalledError,
@@ -83,6 +121,18 @@ from chain.errors.ledger import (
     RoundLedgerWindowTooShort,
     RoundLedgerZeroValue,
 )
+from chain.errors.pdp import (
+    PDPBadKey,
+    PDPClaim,
+    PDPDataError,
+    PDPEquation,
+    PDPError,
+    PDPLength,
+    PDPNotPrime,
+    PDPRange,
+    PDPResidue,
+    PDPTagsError,
+)
 from chain.errors.registry import (
     TwinRegistryAlreadyRegistered,
     TwinRegistryAlreadyVoted,
@@ -125,6 +175,16 @@ __all__ = [
     "DevnetError",
     "EncodingError",
     "InterruptedWaitError",
+    "PDPBadKey",
+    "PDPClaim",
+    "PDPDataError",
+    "PDPEquation",
+    "PDPError",
+    "PDPLength",
+    "PDPNotPrime",
+    "PDPRange",
+    "PDPResidue",
+    "PDPTagsError",
     "PanicError",
     "RecordError",
     "RevertReasonError",
@@ -160,6 +220,37 @@ __all__ = [
     "RoundLedgerWindowTooShort",
     "RoundLedgerZeroValue",
     "RpcError",
+    "SyncAuditAlreadyAssigned",
+    "SyncAuditBadBatch",
+    "SyncAuditBadClaimSignature",
+    "SyncAuditBadLength",
+    "SyncAuditBadPolicy",
+    "SyncAuditBadReveal",
+    "SyncAuditBadTiming",
+    "SyncAuditClaimHolds",
+    "SyncAuditDuplicateProof",
+    "SyncAuditError",
+    "SyncAuditKeyExists",
+    "SyncAuditKeyRevoked",
+    "SyncAuditModeNotAllowed",
+    "SyncAuditNoBeacon",
+    "SyncAuditNoModel",
+    "SyncAuditNoPolicy",
+    "SyncAuditNoQuorum",
+    "SyncAuditNoTags",
+    "SyncAuditNotAssigned",
+    "SyncAuditNotDisputable",
+    "SyncAuditNotElector",
+    "SyncAuditNotKeyOwner",
+    "SyncAuditNotTagger",
+    "SyncAuditNotTwinOwner",
+    "SyncAuditOwnHolder",
+    "SyncAuditTagsExist",
+    "SyncAuditTooManyHolders",
+    "SyncAuditUnexpectedPhase",
+    "SyncAuditUnknownKey",
+    "SyncAuditUnsortedSigners",
+    "SyncAuditZeroValue",
     "TransactionError",
     "TransactionFailedError",
     "TransactionTimeoutError",

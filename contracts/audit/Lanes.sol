@@ -183,7 +183,7 @@ abstract contract Lanes is Beacons {
     function dutyAt(bytes32 twin, address holder, uint32 slot) public view returns (Duty memory duty) {
         Duty[] storage duties = _duties[twin][holder];
         for (uint256 i = duties.length; i > 0; --i) {
-            if (duties[i - 1].from > slot) continue;
+            if (duties[i - 1].since > slot) continue;
             if (slot < duties[i - 1].until) return duties[i - 1];
             return duty;
         }

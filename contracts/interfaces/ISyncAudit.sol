@@ -74,7 +74,7 @@ interface ISyncAudit {
 
     struct Duty {
         address tagger;
-        uint32 from; // first slot
+        uint32 since; // first slot
         uint32 until; // first slot not any more
     }
 
@@ -117,7 +117,7 @@ interface ISyncAudit {
         bytes32 tau,
         bytes32 tags
     );
-    event HolderAssigned(bytes32 indexed twin, address indexed tagger, address indexed holder, uint32 from);
+    event HolderAssigned(bytes32 indexed twin, address indexed tagger, address indexed holder, uint32 since);
     event HolderUnassigned(bytes32 indexed twin, address indexed tagger, address indexed holder, uint32 until);
     event AnchorSet(uint32 indexed slot, address indexed station, bytes32 anchor);
     event Revealed(uint32 indexed slot, address indexed station, bytes32 value);

@@ -1,0 +1,319 @@
+"""SyncAudit: who still has what, and when that was last true.
+
+Writes raise the exceptions of `chain.errors` that are named like the contract's custom errors. Reads take a block: a
+number, None for the newest, or ``pending`` for what would be mined now: phases and verdicts depend on time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eth_utils.crypto import keccak
+
+from chain.accounts import Account
+from chain.audit_values import AuditPolicy as AuditPolicy
+from chain.audit_values import Beacon, Duty, Fact, KeyRecord, Mode, Phase, TagSet, TimeState, Timing, Verdict
+from chain.connection import Block, Receipt
+from chain.contract import Contract
+from chain.encoding import interface
+from chain.errors import RecordError
+from chain.events import AUDIT_EVENTS, Event, decode_events, event_abi, topic_filter
+from chain.pdp.challenge import Challenge
+from chain.pdp.keys import PublicKey
+from twins.types import Address, Digest, TwinId, digest_bytes
+
+
+class SyncAudit(Contract):
+    """The audit at one address."""
+
+    interface = interface("SyncAudit")
+
+    # -- keys, tags, duties ----------------------------------------------------------------------------------
+
+    def register_key(self, account: Account, key: PublicKey) -> Receipt:
+        """Register a tagging key; the account owns it.
+
+        Raises:
+            PDPBadKey, SyncAuditKeyExists.
+        """
+        return self._transact(account, "registerKey", key.modulus_bytes, key.exponent_bits)
+
+    def revoke_key(self, account: Account, key_id: Digest) -> Receipt:
+        """Let nothing under a key make fresh any more; its owner, or the registry's administrator.
+
+        Raises:
+            SyncAuditUnknownKey, SyncAuditNotKeyOwner, SyncAuditKeyRevoked.
+        """
+        return self._transact(account, "revokeKey", key_id)
+
+    def set_policy(self, account: Account, twin: TwinId, policy: AuditPolicy) -> Receipt:
+        """Say how a twin is audited from the next slot on; its owner.
+
+        Raises:
+            TwinRegistryUnknownTwin, SyncAuditNotTwinOwner, SyncAuditBadPolicy.
+        """
+        return self._transact(account, "setPolicy", twin, policy)
+
+    def register_tags(
+        self, account: Account, twin: TwinId, key_id: Digest, root: bytes, length: int, tags: Digest
+    ) -> Receipt:
+        """Register the tags of the twin's present model, from the next slot on.
+
+        Args:
+            account: the tagger's.
+            twin: whose model.
+            key_id: the tagger's key.
+            root: RFC 6962 tree hash over the blocks.
+            length: bytes of the artifact.
+            tags: SHA-256 of the file of tags.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended, SyncAuditNoPolicy, SyncAuditNotTagger,
+            SyncAuditUnknownKey, SyncAuditNotKeyOwner, SyncAuditKeyRevoked, SyncAuditZeroValue, SyncAuditBadLength,
+            SyncAuditNoModel, SyncAuditTagsExist.
+        """
+        return self._transact(account, "registerTags", twin, key_id, root, length, tags)
+
+    def assign(self, account: Account, twin: TwinId, holder: Address) -> Receipt:
+        """Make an account prove in this tagger's lane, from the next slot on.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended, SyncAuditNoPolicy, SyncAuditNotTagger,
+            SyncAuditZeroValue, SyncAuditOwnHolder, SyncAuditAlreadyAssigned, SyncAuditTooManyHolders.
+        """
+        return self._transact(account, "assign", twin, holder)
+
+    def unassign(self, account: Account, twin: TwinId, holder: Address) -> Receipt:
+        """End a duty with this slot; the tagger that assigned it.
+
+        Raises:
+            SyncAuditNotAssigned.
+        """
+        return self._transact(account, "unassign", twin, holder)
+
+    # -- beacon ----------------------------------------------------------------------------------------------
+
+    def set_anchor(self, account: Account, anchor: bytes) -> Receipt:
+        """Publish the end of this station's hash chain, while the slot is open.
+
+        Raises:
+            SyncAuditUnexpectedPhase, SyncAuditZeroValue, TwinRegistryUnknownStation, TwinRegistrySuspended.
+        """
+        return self._transact(account, "setAnchor", anchor)
+
+    def reveal(self, account: Account, value: bytes) -> Receipt:
+        """Publish this station's value of the slot, while it is sealed.
+
+        Raises:
+            SyncAuditUnexpectedPhase, SyncAuditBadReveal, TwinRegistryUnknownStation, TwinRegistrySuspended.
+        """
+        return self._transact(account, "reveal", value)
+
+    # -- proofs ----------------------------------------------------------------------------------------------
+
+    def prove(self, account: Account, slot: int, twins: Sequence[TwinId], holder: Address, proof: bytes) -> Receipt:
+        """Send a proof, of one twin or of several under one key (ascending); anybody may.
+
+        Raises:
+            SyncAuditUnexpectedPhase, SyncAuditNoBeacon, SyncAuditNotAssigned, SyncAuditNoTags, SyncAuditKeyRevoked,
+            SyncAuditModeNotAllowed, SyncAuditDuplicateProof, SyncAuditBadBatch, PDPError.
+        """
+        if len(twins) == 1:
+            return self._transact(account, "prove", slot, twins[0], holder, proof)
+        return self._transact(account, "proveBatch", slot, twins, holder, proof)
+
+    def prove_optimistic(
+        self, account: Account, slot: int, twins: Sequence[TwinId], holder: Address, claimed: bytes, signature: bytes
+    ) -> Receipt:
+        """Send a claimed proof with its holder's signature (`chain.pdp.challenge.claim_digest`).
+
+        Raises:
+            As `prove`, and SyncAuditBadClaimSignature.
+        """
+        if len(twins) == 1:
+            return self._transact(account, "proveOptimistic", slot, twins[0], holder, claimed, signature)
+        return self._transact(account, "proveBatchOptimistic", slot, twins, holder, claimed, signature)
+
+    def attest(
+        self, account: Account, slot: int, twin: TwinId, holder: Address, proof: bytes, signatures: Sequence[bytes]
+    ) -> Receipt:
+        """Record that stations have verified a proof off the chain.
+
+        Args:
+            account: that pays.
+            slot: of the proof.
+            twin: whose.
+            holder: who has proven.
+            proof: its bytes, of which only the hash is sent.
+            signatures: 65 bytes each (`chain.pdp.challenge.quorum_digest`), ascending by signer.
+
+        Raises:
+            As `prove`, and SyncAuditUnsortedSigners, SyncAuditNotElector, SyncAuditNoQuorum.
+        """
+        return self._transact(account, "attest", slot, twin, holder, keccak(proof), signatures)
+
+    def dispute(self, account: Account, slot: int, twins: Sequence[TwinId], holder: Address) -> Receipt:
+        """Have a claim's product computed by the contract, and strike it if it is wrong; anybody may.
+
+        Raises:
+            SyncAuditNotDisputable, SyncAuditClaimHolds.
+        """
+        if len(twins) == 1:
+            return self._transact(account, "dispute", slot, twins[0], holder)
+        return self._transact(account, "disputeBatch", slot, twins, holder)
+
+    # -- what follows ----------------------------------------------------------------------------------------
+
+    def verdict(self, twin: TwinId, holder: Address, slot: int, block: Block = None) -> Verdict:
+        """Return what follows for a holder in a slot."""
+        (verdict,) = self._read("verdict", twin, holder, slot, block=block)
+        return Verdict(verdict)
+
+    def is_fresh(self, twin: TwinId, max_age: int, block: Block = None) -> bool:
+        """Tell whether the twin's present model was proven at most ``max_age`` seconds ago."""
+        return bool(self._read("isFresh", twin, max_age, block=block)[0])
+
+    def is_fresh_version(self, twin: TwinId, manifest: Digest, max_age: int, block: Block = None) -> bool:
+        """As `is_fresh`, for the model that the caller really uses."""
+        return bool(self._read("isFreshVersion", twin, manifest, max_age, block=block)[0])
+
+    def time_state(self, twin: TwinId, block: Block = None) -> TimeState:
+        """Return the newest slot in which the present model was proven by anybody."""
+        ((manifest, version, *rest),) = self._read("timeState", twin, block=block)
+        return TimeState(manifest, version, *rest)
+
+    def challenge_of(self, slot: int, twin: TwinId, holder: Address, block: Block = None) -> tuple[Challenge, Digest]:
+        """Return what a holder is asked in a slot, and under which key.
+
+        Raises:
+            SyncAuditUnexpectedPhase, SyncAuditNoBeacon, SyncAuditNotAssigned, SyncAuditNoTags.
+        """
+        (tau, sigma, blocks, size), key_id = self._read("challengeOf", slot, twin, holder, block=block)
+        return Challenge(digest_bytes(tau), digest_bytes(sigma), blocks, size), key_id
+
+    # -- facts -----------------------------------------------------------------------------------------------
+
+    def genesis_time(self) -> int:
+        """Return when slot 0 began, Unix seconds."""
+        return int(self._read("genesisTime")[0])
+
+    def timing(self) -> Timing:
+        """Return the lengths of the phases."""
+        (fields,) = self._read("timing")
+        return Timing(*fields)
+
+    def current_slot(self, block: Block = None) -> tuple[int, Phase]:
+        """Return the slot of a block, and how far it is."""
+        slot, phase = self._read("currentSlot", block=block)
+        return int(slot), Phase(phase)
+
+    def registry_address(self) -> Address:
+        """Return the registry that this audit believes."""
+        return Address(self._read("registry")[0])
+
+    def ledger_address(self) -> Address:
+        """Return the ledger that this audit believes."""
+        return Address(self._read("ledger")[0])
+
+    def verifier_address(self) -> Address:
+        """Return the verifier that this audit believes."""
+        return Address(self._read("verifier")[0])
+
+    def key_of(self, key_id: Digest, block: Block = None) -> KeyRecord:
+        """Return what is known of a key."""
+        (fields,) = self._read("keyOf", key_id, block=block)
+        return KeyRecord(*fields)
+
+    def public_key(self, key_id: Digest, block: Block = None) -> PublicKey:
+        """Return a key itself, out of the code of its data contract.
+
+        Raises:
+            RecordError: it isn't registered, or the code there is no key of this name.
+        """
+        record = self.key_of(key_id, block)
+        code = self.chain.code(record.data, block)
+        key = None
+        if len(code) == 513:
+            key = PublicKey(record.exponent_bits, int.from_bytes(code[1:257], "big"))
+        if key is None or key.key_id != key_id:
+            raise RecordError(f"key {key_id}: expected it registered, got {len(code)} bytes of code at {record.data}")
+        return key
+
+    def policy_at(self, twin: TwinId, slot: int, block: Block = None) -> AuditPolicy | None:
+        """Return a twin's policy in a slot; None if it had none."""
+        (fields,) = self._read("policyAt", twin, slot, block=block)
+        policy = AuditPolicy(*fields)
+        return policy if policy.modes else None
+
+    def tags_at(self, twin: TwinId, tagger: Address, slot: int, block: Block = None) -> TagSet | None:
+        """Return the tags of a lane that are in force in a slot; None if there are none."""
+        (fields,) = self._read("tagsAt", twin, tagger, slot, block=block)
+        tags = TagSet(*fields)
+        return tags if tags.blocks else None
+
+    def holders_of(self, twin: TwinId, block: Block = None) -> tuple[Address, ...]:
+        """Return the accounts with a duty that nobody has ended."""
+        (holders,) = self._read("holdersOf", twin, block=block)
+        return tuple(holders)
+
+    def duty_at(self, twin: TwinId, holder: Address, slot: int, block: Block = None) -> Duty | None:
+        """Return a holder's duty in a slot; None if it has none."""
+        (fields,) = self._read("dutyAt", twin, holder, slot, block=block)
+        duty = Duty(*fields)
+        return duty if duty.until else None
+
+    def beacon_of(self, slot: int, block: Block = None) -> Beacon:
+        """Return how a slot's seed came about."""
+        (fields,) = self._read("beaconOf", slot, block=block)
+        return Beacon(*fields)
+
+    def anchor_of(self, station: Address, block: Block = None) -> tuple[bytes, int]:
+        """Return the newest value that a station published (zero: none), and the first slot whose value isn't known."""
+        anchor, following = self._read("anchorOf", station, block=block)
+        return digest_bytes(anchor), int(following)
+
+    def fact_of(self, slot: int, twin: TwinId, holder: Address, block: Block = None) -> Fact | None:
+        """Return a holder's accepted proof of a slot; None if there is none."""
+        ((accepted_at, mode, claim),) = self._read("factOf", slot, twin, holder, block=block)
+        return Fact(accepted_at, Mode(mode), claim) if mode else None
+
+    def claim_of(self, claim: bytes, block: Block = None) -> tuple[bytes, bool]:
+        """Return what is kept of a claim: 30 bytes of the product's hash, and whether it was struck."""
+        product, struck = self._read("claimOf", claim, block=block)
+        return bytes(product), bool(struck)
+
+    def events(
+        self,
+        from_block: int,
+        to_block: int | None = None,
+        kinds: Sequence[type[Event]] | None = None,
+        *,
+        twin: TwinId | None = None,
+    ) -> list[Event]:
+        """Return what happened, in the order of the chain.
+
+        Args:
+            from_block: first block, e.g. the deployment's.
+            to_block: last block, inclusive; the newest if None.
+            kinds: only these; all of `AUDIT_EVENTS` if None.
+            twin: only of this twin. Events that are of none are left out then.
+        """
+        found: list[Event] = []
+        wanted = list(AUDIT_EVENTS if kinds is None else kinds)
+        # A twin stands at another place in the events of a slot than in those of its own.
+        places = {kind: _twin_place(kind) for kind in wanted}
+        for place in sorted(set(places.values()), key=lambda p: -1 if p is None else p):
+            some = [kind for kind in wanted if places[kind] == place]
+            if twin is not None and place is None:
+                continue
+            topics: list[object] = [topic_filter(some)]
+            if twin is not None and place is not None:
+                topics += [*[None] * place, twin]
+            found += decode_events(self.chain.logs(self.address, topics, from_block, to_block), some)
+        return sorted(found, key=lambda event: (event.block, event.log_index))
+
+
+def _twin_place(kind: type[Event]) -> int | None:
+    abi = event_abi(kind)
+    topics = [name for name, indexed in zip(abi.names, abi.indexed, strict=True) if indexed]
+    return topics.index("twin") if "twin" in topics else None
