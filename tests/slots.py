@@ -24,7 +24,8 @@ from twins.types import Address, TwinId, twin_id
 TIMING = Timing(slot_seconds=120, open_seconds=20, seal_seconds=30, prove_seconds=50, dispute_seconds=150)
 
 # Safe primes that everybody knows: tests must come out the same every time. Made by chain.pdp.keys.safe_prime.
-PRIMES = tuple(int(line, 16) for line in Path(__file__).with_name("vectors").joinpath("safe_primes.txt").open())
+_FILE = Path(__file__).with_name("vectors") / "safe_primes.txt"
+PRIMES = tuple(int(line, 16) for line in _FILE.read_text(encoding="utf-8").split())
 
 
 def known_key(index: int, exponent_bits: int = 44_497) -> PrivateKey:

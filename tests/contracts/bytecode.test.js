@@ -6,7 +6,7 @@ import { describe, it } from "node:test";
 import hre from "hardhat";
 import { hexToBytes } from "viem";
 
-const CONTRACTS = ["TwinRegistry", "RoundLedger"];
+const CONTRACTS = ["TwinRegistry", "RoundLedger", "PDPVerifier", "SyncAudit"];
 const YOUNGER_THAN_LONDON = { 0x5f: "PUSH0", 0x5e: "MCOPY", 0x5c: "TLOAD", 0x5d: "TSTORE", 0x49: "BLOBHASH", 0x4a: "BLOBBASEFEE" };
 const [PUSH1, PUSH32] = [0x60, 0x7f];
 

@@ -20,6 +20,8 @@ DEPLOYMENT = Deployment(
     block_hash="0x" + "12" * 32,
     registry=Address("0x5FbDB2315678afecb367f032d93F642f64180aa3"),
     ledger=Address("0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512"),
+    verifier=Address("0x9fE46736679d2D9a65F0992F2272dE9f3c7fa6e0"),
+    audit=Address("0xCf7Ed3AccA5a467e9e704C703E8D87F634fB0Fc9"),
     abi_digests={name: interface(name).digest for name in CONTRACTS},
     compiler="0.8.37",
 )

@@ -16,10 +16,14 @@ from chain.errors import (
     ChainError,
     ContractRevertError,
     PanicError,
+    PDPError,
     RevertReasonError,
     RoundLedgerAlreadySubmitted,
     RoundLedgerError,
     RoundLedgerUnexpectedStatus,
+    SyncAuditError,
+    SyncAuditModeNotAllowed,
+    SyncAuditUnexpectedPhase,
     TwinRegistryError,
     UnknownRevertError,
 )
@@ -42,7 +46,12 @@ def test_every_custom_error_of_the_contracts_is_a_class_with_its_arguments(name:
     assert list(kind.__match_args__) == [snake_case(item["name"]) for item in inputs]
     assert kind.selector == keccak(text=f"{name}({','.join(types)})")[:4]
     assert REVERTS[kind.selector] is kind
-    family = {"TwinRegistry": TwinRegistryError, "RoundLedger": RoundLedgerError}
+    family = {
+        "TwinRegistry": TwinRegistryError,
+        "RoundLedger": RoundLedgerError,
+        "SyncAudit": SyncAuditError,
+        "PDP": PDPError,
+    }
     assert issubclass(kind, next((f for prefix, f in family.items() if name.startswith(prefix)), ContractRevertError))
 
 
@@ -56,6 +65,7 @@ NOT_UTF8 = "08c379a0" + "20".rjust(64, "0") + "1".rjust(64, "0") + "ff".ljust(64
 VALUES = {
     "address": st.just(STATION),
     "bytes32": st.binary(min_size=32, max_size=32).map(lambda b: "0x" + b.hex()),
+    "bytes23": st.binary(min_size=23, max_size=23),
     "string": st.text(max_size=40),
 } | {f"uint{bits}": st.integers(0, 2**bits - 1) for bits in (24, 32, 64, 256)}
 
@@ -63,8 +73,9 @@ VALUES = {
 @pytest.mark.parametrize("kind", REVERTS.values(), ids=lambda kind: kind.__name__)
 @given(data=st.data())
 def test_revert_data_is_the_inverse_of_decoding(kind: type[ContractRevertError], data: st.DataObject) -> None:
-    # A status is an enum of six; other uint8 are plain.
-    small = st.integers(0, 5 if kind is RoundLedgerUnexpectedStatus else 255)
+    # Some uint8 are enums; others are plain.
+    enums = {RoundLedgerUnexpectedStatus: 5, SyncAuditUnexpectedPhase: 4, SyncAuditModeNotAllowed: 3}
+    small = st.integers(0, enums.get(kind, 255))
     error = kind(*(data.draw(VALUES.get(name, small)) for name in kind.types))
     back = decode_revert(error.data)
     assert type(back) is kind

@@ -11,6 +11,7 @@ from chain.connection import Log
 from chain.encoding import CONTRACTS, interface
 from chain.errors import EncodingError
 from chain.events import (
+    AUDIT_EVENTS,
     LEDGER_EVENTS,
     REGISTRY_EVENTS,
     Event,
@@ -27,7 +28,7 @@ from twins.types import Address, TwinId, digest_bytes, sha256_digest
 
 pytestmark = pytest.mark.unit
 
-KINDS = REGISTRY_EVENTS + LEDGER_EVENTS
+KINDS = REGISTRY_EVENTS + LEDGER_EVENTS + AUDIT_EVENTS
 TWIN = TwinId("0x" + "ab" * 32)
 STATION = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 HASH = "0x" + "77" * 32
