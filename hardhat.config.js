@@ -31,6 +31,9 @@ const warningsAreErrors = {
 
 // The hard fork is the consortium's, so gas is too; the accounts are those of Hardhat's default mnemonic.
 const consortium = { type: "edr-simulated", chainType: "l1", hardfork: "london", chainId: 31337 };
+// A slot is seconds long and has more transactions than seconds: blocks may share a time, or the chain's clock would run
+// ahead of everybody's.
+const node = { ...consortium, allowBlocksWithSameTimestamp: true };
 const accounts = { count: 80, accountsBalance: 10n ** 24n };
 
 export default {
@@ -42,7 +45,7 @@ export default {
   },
   paths: { sources: "./contracts", tests: { nodejs: "./tests/contracts" }, artifacts: "./build/artifacts", cache: "./build/cache" },
   networks: {
-    node: { ...consortium, accounts }, // what `hardhat node` serves
+    node: { ...node, accounts }, // what `hardhat node` serves
     default: { ...consortium, accounts }, // what the tests connect to
   },
 };

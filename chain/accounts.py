@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
 from eth_typing import Hash32
@@ -106,6 +108,10 @@ class Account:
     def station_secret(self) -> StationSecret:
         """What a station with this account seals its devices' updates with."""
         return StationSecret.from_key(bytes(self._signer.key))
+
+    def derive(self, purpose: str) -> bytes:
+        """Return 32 secret bytes that only this account can make, always the same for a purpose (RFC 5869)."""
+        return HKDF(SHA256(), 32, salt=None, info=f"twinledger/{purpose}".encode()).derive(bytes(self._signer.key))
 
     def sign_hash(self, digest: bytes) -> bytes:
         """Sign a 32-byte hash of typed data (EIP-712) with a deterministic nonce (RFC 6979), low s.

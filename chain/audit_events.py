@@ -38,7 +38,7 @@ class PolicySet(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class TagsRegistered(Event):
-    """A tagger tagged a version; ``tags`` is the SHA-256 of the file."""
+    """A tagger tagged a version; ``tags`` is the digest of a `twins.manifest.TagsManifest`."""
 
     twin: TwinId
     version: int

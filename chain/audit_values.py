@@ -69,13 +69,28 @@ class Timing:
     prove_seconds: int
     dispute_seconds: int
 
+    @classmethod
+    def of(cls, slot_seconds: int) -> Timing:
+        """Return the usual phases of a slot: a tenth, a fifth and a half of it; claims can be disputed for a slot.
+
+        Args:
+            slot_seconds: 10 or more.
+
+        Raises:
+            ValueError: less than that: a phase would be a second or none.
+        """
+        if slot_seconds < 10:
+            raise ValueError(f"slot: expected 10 seconds or more, got {slot_seconds}")
+        opening, sealing, proving = (max(2, slot_seconds // part) for part in (10, 5, 2))
+        return cls(slot_seconds, opening, sealing, proving, max(30, slot_seconds))
+
     @property
     def closed_seconds(self) -> int:
         """What is left of a slot after its proofs."""
         return self.slot_seconds - self.open_seconds - self.seal_seconds - self.prove_seconds
 
 
-TEN_MINUTES = Timing(slot_seconds=600, open_seconds=60, seal_seconds=120, prove_seconds=300, dispute_seconds=600)
+TEN_MINUTES = Timing.of(600)
 """What a consortium is deployed with if nothing else is said."""
 
 

@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eth_utils.crypto import keccak
+
 from chain.accounts import Account
+from chain.audit_values import AuditPolicy
 from chain.connection import Receipt
 from chain.errors import RecordError, TwinRegistryUnknownTwin
 from chain.round_ledger import RoundLedger
+from chain.sync_audit import SyncAudit
 from chain.twin_registry import TwinRegistry
 from chain.values import RoundPolicy
 from twins.archive import Archive
 from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest
 from twins.model import TwinModel
-from twins.types import ZERO_DIGEST, Address, Digest, twin_id
+from twins.types import ZERO_DIGEST, Address, Digest, TwinId, digest_bytes, twin_id
 from twins.updates import roster_tree
+
+RING = 3
+"""Stations that tag a twin and hold it: one may be down, and two still vouch for each other."""
 
 
 def missing_stations(registry: TwinRegistry, stations: Sequence[Address]) -> tuple[Address, ...]:
@@ -43,6 +50,20 @@ def enrol_stations(registry: TwinRegistry, registrar: Account, stations: Sequenc
         RecordError: as `missing_stations`.
     """
     return registry.register_stations(registrar, missing_stations(registry, stations))
+
+
+def enrol_audit(audit: SyncAudit, registry: TwinRegistry, owner: Account, twin: TwinId) -> Receipt | None:
+    """Have a twin's possession audited, if nobody has said how yet: by `RING` stations that tag for each other."""
+    slot, _ = audit.current_slot(audit.now_block)
+    if audit.policy_at(twin, slot + 1) is not None:
+        return None
+    return audit.set_policy(owner, twin, AuditPolicy.of(ring_of(twin, registry.stations())))
+
+
+def ring_of(twin: TwinId, stations: Sequence[Address], size: int = RING) -> int:
+    """Return which stations tag a twin, as a bit set: drawn by hash, so that twins are spread over all stations."""
+    drawn = sorted(range(len(stations)), key=lambda index: keccak(digest_bytes(twin) + stations[index].encode()))
+    return sum(1 << index for index in drawn[:size])
 
 
 def enrol_devices(registry: TwinRegistry, station: Account, devices: tuple[Address, ...]) -> Receipt | None:

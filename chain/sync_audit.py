@@ -28,6 +28,11 @@ class SyncAudit(Contract):
 
     interface = interface("SyncAudit")
 
+    @property
+    def now_block(self) -> Block:
+        """The block on whose state what depends on time is asked: a development node mines none while nobody sends."""
+        return None if self.chain.confirmations else "pending"
+
     # -- keys, tags, duties ----------------------------------------------------------------------------------
 
     def register_key(self, account: Account, key: PublicKey) -> Receipt:
@@ -65,7 +70,7 @@ class SyncAudit(Contract):
             key_id: the tagger's key.
             root: RFC 6962 tree hash over the blocks.
             length: bytes of the artifact.
-            tags: SHA-256 of the file of tags.
+            tags: digest of the `twins.manifest.TagsManifest`.
 
         Raises:
             TwinRegistryUnknownStation, TwinRegistrySuspended, SyncAuditNoPolicy, SyncAuditNotTagger,

@@ -13,8 +13,9 @@ from typing import Annotated
 import typer
 
 from chain.connection import Chain
-from chain.deployment import Deployment, open_contracts
+from chain.deployment import Deployment, open_audit, open_contracts
 from chain.round_ledger import RoundLedger
+from chain.sync_audit import SyncAudit
 from chain.twin_registry import TwinRegistry
 from scripts.cli import BadInputError, err
 from scripts.devnet_state import DevnetState, rpc_url
@@ -168,6 +169,7 @@ class Network:
     chain: Chain
     registry: TwinRegistry
     ledger: RoundLedger
+    audit: SyncAudit
     since: int
 
     @classmethod
@@ -185,7 +187,7 @@ class Network:
         deployment = Deployment.load(deployment_file)
         chain = rpc if isinstance(rpc, Chain) else Chain(rpc)
         registry, ledger = open_contracts(chain, deployment)
-        return cls(chain, registry, ledger, deployment.block)
+        return cls(chain, registry, ledger, open_audit(chain, deployment), deployment.block)
 
     @property
     def domain(self) -> SigningDomain:

@@ -4,6 +4,7 @@ Examples:
     scripts/deploy.py                   to the devnet (scripts/devnet.py up); writes .twinledger/deployment.json
     scripts/deploy.py --stations 3      and admit Hardhat's accounts 1, 2 and 3 as stations
     scripts/deploy.py --force           anew, although the deployment is still there
+    scripts/deploy.py --slot 3600       possession is proven every hour
     scripts/deploy.py --rpc http://10.0.0.7:8545 --admin-key admin.key
 
 A deployment that is still on the chain is kept. On any chain but a Hardhat devnet, --admin-key names the file
@@ -20,6 +21,7 @@ import typer
 from rich.table import Table
 
 from chain.accounts import HARDHAT_ACCOUNTS, HARDHAT_MNEMONIC, Account
+from chain.audit_values import Timing
 from chain.connection import Chain, Receipt
 from chain.deployment import Deployment, deploy_contracts, open_contracts
 from chain.errors import DeploymentError, WrongChainError
@@ -48,6 +50,10 @@ MAX_STATIONS = 64
 def main(
     stations: Annotated[int, typer.Option(help="Admit Hardhat's accounts 1 to N.", min=0, max=MAX_STATIONS)] = 0,
     admin_key: Annotated[Path | None, typer.Option(help="Administrator's key file: hex, or encrypted (.json).")] = None,
+    slot: Annotated[
+        int | None,
+        typer.Option(help="Seconds of an audit's slot [15 on a development node, 60 on a devnet, else 600].", min=10),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Deploy anew.")] = False,
     password_file: PasswordOption = None,
     rpc: RpcOption = None,
@@ -69,7 +75,7 @@ def main(
     receipts: dict[str, Receipt] = {}
     deployment = None if force else present_deployment(chain, file)
     if deployment is None:
-        deployment, receipts = deploy_contracts(chain, admin)
+        deployment, receipts = deploy_contracts(chain, admin, timing=slots(chain, slot))
         deployment.save(file)
     registry, _ = open_contracts(chain, deployment)
     kept = not receipts
@@ -82,6 +88,8 @@ def main(
                 "block": deployment.block,
                 "registry": deployment.registry,
                 "ledger": deployment.ledger,
+                "verifier": deployment.verifier,
+                "audit": deployment.audit,
                 "stations": list(registry.stations()),
                 "kept": kept,
                 "gas": {name: receipt.gas_used for name, receipt in receipts.items()},
@@ -93,6 +101,13 @@ def main(
         out.print(f"kept: the deployment in {file} is on this chain (--force deploys anew)")
     out.print(_table(deployment, registry, receipts))
     out.print(f"deployment file: {file}")
+
+
+def slots(chain: Chain, seconds: int | None = None) -> Timing:
+    """Return how the chain's time is cut: short slots where everything is on one machine and somebody waits."""
+    if seconds is None:
+        seconds = 15 if not chain.confirmations else 60 if chain.chain_id == CHAIN_ID else 600
+    return Timing.of(seconds)
 
 
 def administrator(chain: Chain, key_file: Path | None, password_file: Path | None = None) -> Account:
@@ -149,6 +164,8 @@ def _table(deployment: Deployment, registry: TwinRegistry, receipts: Mapping[str
     rows = [
         ("TwinRegistry", "TwinRegistry", deployment.registry),
         ("RoundLedger", "RoundLedger", deployment.ledger),
+        ("PDPVerifier", "PDPVerifier", deployment.verifier),
+        ("SyncAudit", "SyncAudit", deployment.audit),
         *((f"station {index}", f"station {address}", address) for index, address in enumerate(registry.stations())),
     ]
     for what, key, address in rows:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.connection import Receipt
-from chain.enrolment import enrol_devices, enrol_genesis, enrol_stations, enrol_twin, missing_stations
+from chain.enrolment import enrol_audit, enrol_devices, enrol_genesis, enrol_stations, enrol_twin, missing_stations
 from chain.hardhat_node import CHAIN_ID
 from chain.station import StationFollower
 from chain.values import RoundPolicy
@@ -198,6 +198,7 @@ def enrol(
     sent: dict[str, Sequence[Receipt | None]] = {
         "register twin": [enrol_twin(registry, archive, owner, plan.manifest, policy)],
         "register station": enrol_stations(registry, owner, stations),
+        "audit policy": [enrol_audit(network.audit, registry, owner, twin_id(settings.twin))],
         "genesis": [enrol_genesis(ledger, archive, owner, plan.manifest, plan.genesis, {"seed": settings.seed})],
     }
     return {name: [r for r in receipts if r is not None] for name, receipts in sent.items()}

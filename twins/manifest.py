@@ -206,6 +206,29 @@ class TwinModelManifest(Manifest):
     origin: Mapping[str, Json]
 
 
+@dataclass(frozen=True)
+class TagsManifest(Manifest):
+    """The tags of one version in one tagger's lane: what stands behind `SyncAudit.registerTags`.
+
+    Attributes:
+        model: manifest of the version.
+        artifact: what was tagged.
+        key: of the tagger.
+        block: bytes of a block.
+        root: tree hash over the blocks (RFC 6962, section 2.1).
+        tags: the file of tags.
+    """
+
+    KIND = "tags"
+    twin: TwinId
+    model: Digest
+    artifact: ArtifactRef
+    key: Digest
+    block: int
+    root: Digest
+    tags: ArtifactRef
+
+
 _PARSERS: dict[str, Any] = {
     "TwinId": lambda v: TwinId(parse_digest(v)),
     "Digest": parse_digest,

@@ -106,7 +106,7 @@ interface ISyncAudit {
     event KeyRegistered(bytes32 indexed keyId, address indexed owner, uint32 exponentBits, address data);
     event KeyRevoked(bytes32 indexed keyId, address indexed by);
     event PolicySet(bytes32 indexed twin, Policy policy, uint32 activeFrom);
-    /// @param tags SHA-256 of the file of tags.
+    /// @param tags digest of the manifest that names the file of tags.
     event TagsRegistered(
         bytes32 indexed twin,
         uint32 indexed version,
@@ -182,7 +182,7 @@ interface ISyncAudit {
     /// one counts. Only a tagger of the twin's policy, under a key of its own.
     /// @param root RFC 6962 tree hash over the unpadded blocks.
     /// @param length bytes of what is stored.
-    /// @param tags SHA-256 of the file of tags.
+    /// @param tags digest of the manifest that names the file of tags.
     function registerTags(bytes32 twin, bytes32 keyId, bytes32 root, uint64 length, bytes32 tags) external;
     /// @notice Makes an account prove in the sender's lane from the next slot on. Only a tagger of the twin's policy.
     function assign(bytes32 twin, address holder) external;

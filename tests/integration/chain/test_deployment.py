@@ -26,7 +26,7 @@ def test_a_saved_deployment_opens_the_same_contracts(consortium: Consortium, tmp
 
 def test_a_deployment_costs_what_it_costs_and_says_in_which_block(consortium: Consortium) -> None:
     deployment, receipts = deploy_contracts(consortium.chain, consortium.outsider)
-    assert list(receipts) == ["TwinRegistry", "RoundLedger"]
+    assert list(receipts) == ["TwinRegistry", "RoundLedger", "PDPVerifier", "SyncAudit"]
     assert deployment.block == receipts["TwinRegistry"].block
     assert deployment.block_hash == consortium.chain.block_hash(deployment.block)
     registry, _ = open_contracts(consortium.chain, deployment)
