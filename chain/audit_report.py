@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chain.checks import Finding
+from chain.possession_audit import PossessionAudit
 from chain.values import Head
 from twins.canonical import Json
 from twins.types import Address, Digest, TwinId
@@ -109,6 +110,7 @@ class AuditReport:
         uncounted: updates that were recorded but not accepted into a final round.
         incidents: who did what, in the order of the chain; none of it makes a model wrong.
         findings: what is wrong with the lineage as a whole.
+        possession: who has proven to hold the twin's models, and when; None if that wasn't looked at.
     """
 
     twin: TwinId
@@ -119,6 +121,7 @@ class AuditReport:
     uncounted: tuple[StationAudit, ...]
     incidents: tuple[Incident, ...]
     findings: tuple[Finding, ...]
+    possession: PossessionAudit | None = None
 
     def all_findings(self) -> Iterator[Finding]:
         """Yield every finding, the lineage's first, then by round."""
@@ -130,6 +133,8 @@ class AuditReport:
         for station in self.uncounted:
             if not station.excluded:
                 yield from station.findings
+        if self.possession is not None:
+            yield from self.possession.findings
 
     @property
     def updates(self) -> tuple[StationAudit, ...]:
@@ -186,6 +191,7 @@ class AuditReport:
                 for number in self.rounds
             ],
             "uncounted": [_station_json(station) for station in self.uncounted],
+            "possession": None if self.possession is None else self.possession.to_json(),
             "incidents": [vars(incident) for incident in self.incidents],
             "findings": [_finding_json(finding) for finding in self.all_findings()],
         }

@@ -192,6 +192,14 @@ class Chain(Nodes):
         """
         self._transactions.settle()
 
+    def tend(self) -> None:
+        """Look after what was sent from here, without waiting.
+
+        Raises:
+            UndoneError: as `settle`.
+        """
+        self._transactions.tend(self.block_number())
+
     def await_block(self) -> int:
         """Wait for the next block, looking after what was sent from here meanwhile; return its number.
 

@@ -61,6 +61,7 @@ class Holder:
         since: block of the deployment.
         archive: where everybody's artifacts are.
         holding: its own copies.
+        waiting: whether something will be due in this phase when the chain has gone on.
     """
 
     account: Account
@@ -70,6 +71,7 @@ class Holder:
     since: int
     archive: Archive
     holding: Holding
+    waiting: bool = False
     _held: dict[bytes, Held] = field(default_factory=dict, repr=False)  # by domain; a cache
     _twins: set[TwinId] = field(default_factory=set, repr=False)
     _scanned: int = field(default=-1, repr=False)
@@ -94,48 +96,47 @@ class Holder:
         Raises:
             ChainError: the chain can't be asked; what is due is decided anew.
         """
-        steps = []
-        asked = [twin for twin in self.twins() if self._is_asked(twin, moment)]
-        if moment.phase is Phase.PROVING and asked:
-            steps += self._prove(moment, asked)
-        elif moment.phase is not Phase.PROVING:
-            for twin in self.twins():
-                step = self._accept(twin, moment)
-                if step is not None:
-                    steps.append(step)
-        return steps
+        self.waiting = False
+        if moment.phase is Phase.PROVING:
+            asked = [twin for twin in self.twins() if self._is_asked(twin, moment)]
+            return self._prove(moment, asked) if asked else []
+        # What a slot asks for is fixed before it begins: nothing is got ready for the next one.
+        accepted = (self._accept(twin, moment) for twin in self.twins())
+        return [step for step in accepted if step is not None]
 
     # -- copies ----------------------------------------------------------------------------------------------
 
     def _accept(self, twin: TwinId, moment: Moment) -> SlotStep | None:
-        """Get ready for the tags that are in force now or in the next slot."""
-        for slot in (moment.slot, moment.slot + 1):
-            tag_set = self._tag_set(twin, slot)
-            if tag_set is None:
-                continue
-            tau = digest_bytes(tag_set.tau)
-            bad = self._bad.get(tau)
-            if (tau in self._held and bad is None) or (bad is not None and bad >= moment.slot):
-                continue
-            try:
-                held = self._load(twin, slot, tag_set)
-                self._test(twin, tag_set, held)
-            except (TwinsError, PDPDataError, RecordError) as error:
-                self._bad[tau] = moment.slot
-                words = f"slot {moment.slot}: round {tag_set.version} of {twin} can't be held: {error}"
-                return SlotStep(SlotAction.FAILED, moment.slot, words, (twin,), None, {"why": str(error)})
-            self._held[tau] = held
-            self._bad.pop(tau, None)
-            words = f"slot {moment.slot}: holding round {tag_set.version} of {twin}, {tag_set.blocks} blocks"
-            values = {"version": tag_set.version, "blocks": tag_set.blocks}
-            return SlotStep(SlotAction.ACCEPTED, moment.slot, words, (twin,), None, values)
-        return None
+        """Get ready for the tags that are in force."""
+        tag_set = self._tag_set(twin, moment.slot)
+        if tag_set is None:
+            return None
+        tau = digest_bytes(tag_set.tau)
+        bad = self._bad.get(tau)
+        if (tau in self._held and bad is None) or (bad is not None and bad >= moment.slot):
+            return None
+        try:
+            held = self._load(twin, tag_set)
+            self._test(twin, tag_set, held)
+        except (TwinsError, PDPDataError, RecordError) as error:
+            self._bad[tau] = moment.slot
+            words = f"slot {moment.slot}: round {tag_set.version} of {twin} can't be held: {error}"
+            return SlotStep(SlotAction.FAILED, moment.slot, words, (twin,), None, {"why": str(error)})
+        self._held[tau] = held
+        self._bad.pop(tau, None)
+        words = f"slot {moment.slot}: holding round {tag_set.version} of {twin}, {tag_set.blocks} blocks"
+        values = {"version": tag_set.version, "blocks": tag_set.blocks}
+        return SlotStep(SlotAction.ACCEPTED, moment.slot, words, (twin,), None, values)
+
+    def look_up(self, twin: TwinId, tag_set: TagSet) -> Held:
+        """Fetch the tags and the key that the chain names, and leave the copies as they are."""
+        return self._load(twin, tag_set, keep=False)
 
     def _tag_set(self, twin: TwinId, slot: int) -> TagSet | None:
         duty = self.audit.duty_at(twin, self.account.address, slot)
         return None if duty is None else self.audit.tags_at(twin, duty.tagger, slot)
 
-    def _load(self, twin: TwinId, slot: int, tag_set: TagSet) -> Held:
+    def _load(self, twin: TwinId, tag_set: TagSet, *, keep: bool = True) -> Held:
         """Fetch tags and key, and make sure of an own copy."""
         event = self._registration(twin, tag_set)
         manifest = self.archive.manifest(TagsManifest, event.tags)
@@ -147,7 +148,8 @@ class Holder:
                 f"tags {event.tags}: expected them of {head}, {model.model.cid} of {event.length} bytes, "
                 f"got {manifest.model}, {ref.cid} of {ref.size}; its tagger {event.tagger} is at fault"
             )
-        self.holding.keep(ref.cid, lambda: self.archive.artifact(ref))
+        if keep:
+            self.holding.keep(ref.cid, lambda: self.archive.artifact(ref))
         key = self.audit.public_key(tag_set.key_id)
         return Held(Tags.from_bytes(self.archive.artifact(manifest.tags)), key, ref)
 
@@ -204,7 +206,8 @@ class Holder:
             except ChainError:
                 if not settled:
                     raise
-                continue  # not settled yet: asked again at the next look
+                self.waiting = True  # for what is asked to be settled: asked again at the next look
+                continue
             try:
                 made, key = self._aggregate(twin, moment.slot, challenge)
                 keys[key_id] = key
@@ -222,7 +225,7 @@ class Holder:
             tag_set = self._tag_set(twin, slot)
             if tag_set is None:
                 raise RecordError(f"twin {twin}: expected tags in slot {slot}, got none")
-            held = self._load(twin, slot, tag_set)
+            held = self._load(twin, tag_set)
             self._test(twin, tag_set, held)
             self._held[challenge.tau] = held
         source = self.holding.open(held.artifact.cid)

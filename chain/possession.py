@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from chain.accounts import Account
+from chain.audit_values import Phase
 from chain.beacons import BeaconPart
 from chain.clock import Moment, SlotClock
 from chain.errors import ChainError, ChainUnreachableError, PDPDataError
@@ -20,6 +21,8 @@ from twins.archive import Archive
 from twins.errors import TwinsError
 from twins.holding import Holding
 from twins.types import TwinId
+
+_Part = Callable[[Moment], SlotStep | list[SlotStep] | None]
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Possession:
     watcher: ClaimWatcher
     clock: SlotClock
     _said: set[str] = field(default_factory=set, repr=False)
+    _idle: dict[int, tuple[int, Phase]] = field(default_factory=dict, repr=False)  # part to when it had nothing to do
 
     @classmethod
     def of(
@@ -88,11 +92,7 @@ class Possession:
         """
         moment = self.clock.read()
         steps: list[SlotStep] = []
-        parts: list[Callable[[Moment], SlotStep | list[SlotStep] | None]] = [self.beacon.step]
-        parts += [holder.step for holder in self.holders]
-        parts += [tagger.step for tagger in self.taggers]
-        parts += [self.watcher.step]
-        for part in parts:
+        for name, part in self._due(moment):
             try:
                 done = part(moment)
             except ChainUnreachableError:
@@ -103,5 +103,20 @@ class Possession:
                     words = f"slot {moment.slot}: {error} Looking again"
                     steps.append(SlotStep(SlotAction.FAILED, moment.slot, words, (), None, {"why": str(error)}))
                 continue
-            steps += done if isinstance(done, list) else [] if done is None else [done]
+            made = done if isinstance(done, list) else [] if done is None else [done]
+            steps += made
+            if not made and not any(holder.waiting for holder in self.holders):
+                self._idle[name] = (moment.slot, moment.phase)
         return steps
+
+    def _due(self, moment: Moment) -> Iterator[tuple[int, _Part]]:
+        """Yield the parts that may have something to do: those that had nothing to in this phase are left alone.
+
+        A tagger looks at the head at any time, and that is all it reads.
+        """
+        once: list[_Part] = [self.beacon.step, *(holder.step for holder in self.holders), self.watcher.step]
+        for number, part in enumerate(once):
+            if self._idle.get(number) != (moment.slot, moment.phase):
+                yield number, part
+        for number, tagger in enumerate(self.taggers):
+            yield -1 - number, tagger.step

@@ -65,6 +65,9 @@ class Tagger:
     stand_in: Address
     progress: Progress = lambda blocks: None
     now: Callable[[], float] = monotonic
+    _settled_slot: int = field(default=-1, repr=False)  # in which policy and duties were looked at
+    _tags: bool = field(default=False, repr=False)
+    _done: tuple[Digest, int] = field(default=(Digest(""), -1), repr=False)  # head that is tagged, seen in this slot
     _rested: tuple[Digest, float] = field(default=(Digest(""), 0.0), repr=False)
 
     def step(self, moment: Moment) -> SlotStep | None:
@@ -73,13 +76,20 @@ class Tagger:
         Raises:
             ChainError, TwinsError: it failed; what is due is decided anew.
         """
-        stations = self.registry.stations()
-        policy = self.audit.policy_at(self.twin, moment.slot + 1)
-        if policy is None or self.account.address not in stations:
-            return None
-        if not policy.taggers >> stations.index(self.account.address) & 1:
-            return None
-        return self._assign(moment, policy, stations) or self._tag(moment)
+        if self._settled_slot != moment.slot:
+            stations = self.registry.stations()
+            policy = self.audit.policy_at(self.twin, moment.slot + 1)
+            self._tags = (
+                policy is not None
+                and self.account.address in stations
+                and bool(policy.taggers >> stations.index(self.account.address) & 1)
+            )
+            if policy is not None and self._tags:
+                step = self._assign(moment, policy, stations)
+                if step is not None:
+                    return step
+            self._settled_slot = moment.slot
+        return self._tag(moment) if self._tags else None
 
     def _assign(self, moment: Moment, policy: AuditPolicy, stations: tuple[Address, ...]) -> SlotStep | None:
         holder = next_in_ring(policy, stations, self.account.address) or self.stand_in
@@ -91,11 +101,14 @@ class Tagger:
 
     def _tag(self, moment: Moment) -> SlotStep | None:
         head = self.ledger.head(self.twin, self.audit.chain.settled_block())
-        newest = self.audit.tags_at(self.twin, self.account.address, moment.slot + 1)
         if int(head.model, 16) == 0 or not self._is_time(head, moment):
             return None
+        if self._done == (head.model, moment.slot):
+            return None
+        newest = self.audit.tags_at(self.twin, self.account.address, moment.slot + 1)
         if newest is not None and newest.version == head.number:
             if not self.audit.key_of(newest.key_id).revoked_at:
+                self._done = (head.model, moment.slot)
                 return None
         elif self.ledger.head(self.twin) != head:
             return None  # a newer one is on its way: the contract would take the tags for its own

@@ -17,6 +17,7 @@ rolled-back chain is noticed (--forget starts anew).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from chain.audit_report import AuditReport
 from chain.auditor import Auditor
+from chain.possession_audit import audit_possession
 from fl.replay import Replayer
 from scripts.audit_tree import render_report, summary
 from scripts.cli import (
@@ -77,11 +79,21 @@ def audit_twin(
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"auditing {name}", total=None)
-        return auditor.audit(
+        report = auditor.audit(
             twin_id(name),
             expected=expected,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
+        possession = audit_possession(
+            network.audit,
+            twin_id(name),
+            network.since,
+            network.registry.stations(),
+            progress=lambda done, total: bar.update(
+                task, description=f"possession of {name}", completed=done, total=total
+            ),
+        )
+        return replace(report, possession=possession)
 
 
 @command(__doc__)

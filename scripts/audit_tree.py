@@ -8,7 +8,9 @@ from rich.markup import escape
 from rich.tree import Tree
 
 from chain.audit_report import AuditReport, RoundAudit, StationAudit
+from chain.audit_values import Verdict
 from chain.checks import Finding
+from chain.possession_audit import PossessionAudit
 from twins.types import Address
 
 _VERDICTS = {
@@ -16,6 +18,7 @@ _VERDICTS = {
     "incomplete": "[bold yellow]incomplete[/]",
     "failed": "[bold red]FAILED[/]",
 }
+_SHOWN = 12  # of the newest failures
 _GOOD, _BAD, _UNKNOWN = "[green]✓[/]", "[red]✗[/]", "[yellow]?[/]"
 
 
@@ -29,6 +32,8 @@ def render_report(report: AuditReport) -> Tree:
         branch = tree.add("recorded, but in no final model")
         for station in report.uncounted:
             _add_station(branch, station)
+    if report.possession is not None and report.possession.rows:
+        _add_possession(tree, report.possession)
     if report.incidents:
         branch = tree.add("what happened besides")
         for incident in report.incidents:
@@ -84,6 +89,19 @@ def _add_station(tree: Tree, station: StationAudit) -> None:
     if station.unchecked is not None:
         branch.add(f"[yellow]not checked[/] {escape(station.unchecked)}")
     _add_findings(branch, station.findings)
+
+
+def _add_possession(tree: Tree, possession: PossessionAudit) -> None:
+    slots = len({row.slot for row in possession.rows})
+    counts = ", ".join(f"{possession.count(v)} {v}" for v in Verdict if possession.count(v))
+    bad = bool(possession.findings or possession.failed)
+    words = f"possession in {slots} slots: {counts}; {possession.verified} proofs verified here"
+    branch = tree.add(f"{_mark(bad, False)} {words}")
+    for row in possession.failed[-_SHOWN:]:
+        branch.add(f"[red]failed[/] slot {row.slot}, holder {row.holder}: {escape(row.why)}")
+    for slot, stations in list(possession.withheld.items())[-_SHOWN:]:
+        branch.add(f"slot {slot}: withheld by {_listed(stations)}")
+    _add_findings(branch, possession.findings)
 
 
 def _mark(bad: bool, unknown: bool) -> str:

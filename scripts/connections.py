@@ -108,6 +108,10 @@ class Reach:
             return None if state is None else state.confirmations
         return self.confirmations
 
+    def only(self, index: int) -> Reach:
+        """Return the same with one of the IPFS nodes alone."""
+        return _OneNode(**vars(self), index=index)
+
     def store(self) -> ArtifactStore:
         """Open the artifact store: that which was given, or else the running devnet's.
 
@@ -146,6 +150,14 @@ class Reach:
             raise BadInputError("--ipfs-tokens: expected an --ipfs for each token, got none")
         state = None if self.rpc is not None else DevnetState.load(self.home.path)
         return [] if state is None else list(state.ipfs_endpoints())
+
+
+@dataclass(frozen=True)
+class _OneNode(Reach):
+    index: int = 0
+
+    def endpoints(self) -> list[tuple[str, str | None]]:
+        return [super().endpoints()[self.index]]
 
 
 def _tokens(file: Path | None, count: int) -> list[str | None]:

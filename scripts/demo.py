@@ -27,25 +27,34 @@ import typer
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.audit_report import AuditReport
+from chain.clock import SlotClock
 from chain.deployment import deploy_contracts
+from chain.freshness import FreshnessVerifier
 from chain.hardhat_node import HardhatNode
+from chain.slot_steps import SlotStep
 from scripts import devnet_consortium as consortium
 from scripts.audit import audit_twin
 from scripts.audit_tree import summary
 from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, command, err, out, run
 from scripts.connections import Network, Reach
+from scripts.deploy import slots
 from scripts.devnet import Profile, end_network
 from scripts.federation_run import RoundResult
 from scripts.home import Home
+from scripts.possession import PossessionThread, holding_of, possession_of
 from scripts.readers import Readers, keyring
 from scripts.report import ReportData, RoundRow, Tampering, render
 from scripts.rounds import announce, show_rounds
 from scripts.session import Session, open_session
 from scripts.settings import RunSettings, require_possible
 from twins.archive import Archive
+from twins.errors import StaleTwinError
 from twins.manifest import TwinModelManifest
 from twins.store import ArtifactStore, DirectoryStore
+from twins.twin import Twin
 from twins.types import Cid
+
+_SLOTS = 4  # that the proof of the last head may take
 
 
 @command(__doc__)
@@ -96,7 +105,7 @@ def _run(
     gas: dict[str, list[int]] = defaultdict(list)
     chain, store = reach.chain(), reach.store()
     with _timed(timings, "compile and deploy the contracts"):
-        deployment, receipts = deploy_contracts(chain, Account.from_mnemonic(HARDHAT_MNEMONIC, 0))
+        deployment, receipts = deploy_contracts(chain, Account.from_mnemonic(HARDHAT_MNEMONIC, 0), timing=slots(chain))
         deployment.save(place.deployment)
         for name, receipt in receipts.items():
             gas[f"deploy {name}"].append(receipt.gas_used)
@@ -108,8 +117,28 @@ def _run(
         for name, sent in session.setup.items():
             gas[name].extend(receipt.gas_used for receipt in sent)
     err.print(announce(settings, session.head_round(), rounds))
-    with _timed(timings, f"{rounds} federated rounds"):
-        results = show_rounds(session, rounds)
+    parts = [
+        # Connections of their own: what one thread sent, the other need not look after.
+        possession_of(
+            Network.open(reach.chain(), place.deployment),
+            Archive(store),
+            holding_of(reach.only(index) if reach.endpoints() else reach, Archive(store)),
+            station.account,
+            [session.twin],
+            place.tagging_keys,
+        )
+        for index, station in enumerate(session.stations)
+    ]
+    steps: list[SlotStep] = []
+    with PossessionThread(parts[0].clock, parts, steps.append):
+        with _timed(timings, f"{rounds} federated rounds"):
+            results = show_rounds(session, rounds)
+        with _timed(timings, "wait for the slot in which the new head is proven"):
+            opened = _open_twin(network, store, settings.twin, parts[0].clock)
+    out.print(opened)
+    for told in steps:
+        if told.receipt is not None:
+            gas[told.action.value].append(told.receipt.gas_used)
     for result in results:
         for step in result.steps:
             gas[step.action.value].append(step.receipt.gas_used)
@@ -125,6 +154,26 @@ def _run(
     if not audit.ok or not all(entry.findings for entry in tampering):
         err.print("[red]the demo did not go as it must: see the audit above[/]")
         raise typer.Exit(1)
+
+
+def _open_twin(network: Network, store: ArtifactStore, name: str, clock: SlotClock) -> str:
+    """Open the twin as a simulation would, as soon as its head is proven; say how that went."""
+    verifier = FreshnessVerifier(network.ledger, network.audit)
+    slot_seconds = clock.timing.slot_seconds
+    deadline = perf_counter() + _SLOTS * slot_seconds
+    while True:
+        try:
+            twin = Twin.open(name, Archive(store), verifier, max_age=2 * slot_seconds)
+        except StaleTwinError as error:
+            if perf_counter() > deadline:
+                return f"[bold red]possession[/]: {error}"
+            network.chain.sleep(0.5)
+        else:
+            state = network.audit.time_state(twin.twin, network.audit.now_block)
+            return (
+                f"possession: round {state.version} proven in slot {state.slot} by {state.holders} holders in "
+                f"{state.taggers} lanes; the twin opens for simulation"
+            )
 
 
 @contextmanager

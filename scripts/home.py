@@ -44,6 +44,11 @@ class Home:
         """Folder in which devices of this machine keep their stations' receipts."""
         return self.path / "receipts"
 
+    @property
+    def tagging_keys(self) -> Path:
+        """Folder of the stations' tagging keys, each encrypted under its account."""
+        return self.path / "tagging"
+
     def store(self) -> DirectoryStore:
         """Open the embedded artifact store."""
         return DirectoryStore(self.store_path)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from chain.accounts import Account
 from chain.clock import SlotClock
-from chain.errors import ChainError, PDPDataError
+from chain.errors import ChainError, PDPDataError, UndoneError
 from chain.pdp.keys import DEFAULT_EXPONENT_BITS, PrivateKey
 from chain.possession import Possession
 from chain.slot_steps import SlotStep
@@ -32,7 +33,7 @@ VERSIONS_PER_KEY = 144
 """After so many versions a tagger makes a new key, and the old one is gone: who breaks in later can't forge for older
 versions. A day of ten-minute slots; a new key costs a second and 218,000 gas."""
 
-_LOOK = 0.4  # seconds between looks at the clock
+_LOOK = 0.7  # seconds between looks at the clock
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,8 @@ class PossessionThread:
             try:
                 for step in part.step():
                     self._tell(step)
+                with suppress(UndoneError):  # what is due is decided by looking at the chain anew
+                    self._clock.chain.tend()
             except (ChainError, TwinsError, BadInputError, OSError) as error:
                 if str(error) != str(self.error):
                     self.error = error

@@ -7,9 +7,10 @@ Examples:
     scripts/station.py --twin watch --key k.json --follow --rpc http://node-a:8545 --ipfs http://node-a:5001 --json
 
 What is learnt and how comes from the twin's manifest on the chain; devices are those that --devices names, or the
-station's share by its index. It talks to the other stations through the chain and IPFS only, says each step in a line,
-and may be killed at any moment: started again it catches up from the chain. Exit codes: 0 the head is at --rounds,
-2 it can't go on, 130 Ctrl-C, 143 SIGTERM.
+station's share by its index. Beside the rounds it proves in every slot that it holds what it has to (--no-possession:
+it doesn't; scripts/integrity.py hold does that alone). It talks to the other stations through the chain and IPFS only,
+says each step in a line, and may be killed at any moment: started again it catches up from the chain. Exit codes: 0 the
+head is at --rounds, 2 it can't go on, 130 Ctrl-C, 143 SIGTERM.
 """
 
 from __future__ import annotations
@@ -45,18 +46,21 @@ from scripts.connections import (
     PatienceOption,
     Reach,
     ReplicasOption,
+    warn,
 )
 from scripts.home import Home, require_own_keys
 from scripts.keys import PasswordOption, read_account
+from scripts.possession import PossessionThread, holding_of, possession_of
 from scripts.readers import Readers
 from scripts.recorded import recorded_settings
 from scripts.rule_options import ReaderOption
 from scripts.session import devnet_account
 from scripts.settings import RunSettings
 from scripts.signals import end_on_sigterm
-from scripts.station_loop import StationLoop, Tell, Told
+from scripts.station_loop import StationLoop, Tell, Told, slot_told
 from scripts.station_parts import LocalStation, assemble
 from twins.archive import Archive
+from twins.types import twin_id
 
 TrustOption = Annotated[
     list[str] | None,
@@ -64,6 +68,10 @@ TrustOption = Annotated[
         metavar="MODULE:NAME",
         help="A data set or strategy of somebody's own that the twin may name; its code is run. May be repeated.",
     ),
+]
+PossessionOption = Annotated[
+    bool,
+    typer.Option("--possession/--no-possession", help="Prove possession in every slot beside the rounds."),
 ]
 
 
@@ -197,6 +205,7 @@ def main(
     ] = None,
     rounds: Annotated[int | None, typer.Option(help="Stop when the twin's head is at this round.", min=1)] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Never stop.")] = False,
+    possession: PossessionOption = True,
     trust: TrustOption = None,
     reader: ReaderOption = None,
     password_file: PasswordOption = None,
@@ -233,7 +242,16 @@ def main(
     station = open_station(settings, network, archive, signer, Devices(devices, device_keys or ()), place, reader or ())
     count = len(station.trainer.roster)
     err.print(f"station {signer.address}: twin {twin}, {count} device{'' if count == 1 else 's'}", markup=False)
-    StationLoop(network, station, rounds, printer(json_output)).run()
+    tell = printer(json_output)
+    loop = StationLoop(network, station, rounds, tell)
+    if not possession:
+        loop.run()
+        return
+    # A connection of its own: what one thread sent, the other need not look after.
+    own = Network.open(reach.chain(), deployment or place.deployment)
+    part = possession_of(own, archive, holding_of(reach, archive), signer, [twin_id(twin)], place.tagging_keys, warn)
+    with PossessionThread(part.clock, [part], lambda step: tell(slot_told(step))):
+        loop.run()
 
 
 if __name__ == "__main__":

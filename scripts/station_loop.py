@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 
 from chain.errors import ContractRevertError, RecordError, UndoneError
+from chain.slot_steps import SlotStep
 from chain.station import Due, Step, Unsettled
 from chain.values import RoundState, RoundStatus
 from fl.errors import FlError
@@ -36,23 +37,33 @@ class Told:
     """One line of a station's output.
 
     Attributes:
-        event: what kind; an `Action`'s value, or ``head``, ``waiting``, ``refused``, ``failed``, ``again``.
-        round: which one.
+        event: what kind; an `Action`'s value, or ``head``, ``waiting``, ``refused``, ``failed``, ``again``;
+            ``slot`` of a possession check.
+        round: which one; of a possession check None.
         words: for people.
         values: for programs, beside these.
     """
 
     event: str
-    round: int
+    round: int | None
     words: str
     values: Mapping[str, Json] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Json]:
         """Return it as JSON values."""
-        return {"time": round(time.time(), 3), "event": self.event, "round": self.round, **self.values}
+        number = {} if self.round is None else {"round": self.round}
+        return {"time": round(time.time(), 3), "event": self.event, **number, **self.values}
 
 
 Tell = Callable[[Told], None]
+
+
+def slot_told(step: SlotStep) -> Told:
+    """Return the line of a step of the possession check."""
+    gas = None if step.receipt is None else step.receipt.gas_used
+    values: dict[str, Json] = {"action": step.action.value, "slot": step.slot, "twins": list(step.twins), "gas": gas}
+    words = step.words if gas is None else f"{step.words} ({gas:,} gas)"
+    return Told("slot", None, words, values | dict(step.values))
 
 
 class StationLoop:

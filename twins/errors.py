@@ -18,13 +18,14 @@
     ├── SignatureError
     ├── NoGrantError             sealed bytes that no key at hand may read
     ├── SealError                sealed bytes that don't open: altered, or another key, or other bytes than promised
+    ├── StaleTwinError           (age, missing)   a model that nobody has proven lately to be whole
     ├── MerkleError
     └── AggregationError
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 
@@ -155,6 +156,26 @@ class NoGrantError(TwinsError):
 
 class SealError(TwinsError):
     """Sealed bytes that a key at hand should open, and that don't open."""
+
+
+class StaleTwinError(TwinsError):
+    """A model that nobody has proven lately to be whole: nothing may be fed with it.
+
+    Attributes:
+        age: seconds since it was last proven by anybody; None if it never was.
+        missing: what is stale or missing.
+    """
+
+    def __init__(self, name: str, number: int, max_age: int, age: int | None, missing: Sequence[str]) -> None:
+        """Say how old the newest proof may be, how old it is, and what is missing."""
+        proven = "it never was" if age is None else f"that was {age} s ago, or by too few"
+        reasons = "; ".join(missing) or "no reason is known"
+        super().__init__(
+            f"twin {name}, round {number}: expected its possession proven at most {max_age} s ago, got none: {proven} "
+            f"({reasons}); wait for the next slot, or see to these holders"
+        )
+        self.age = age
+        self.missing = tuple(missing)
 
 
 class MerkleError(TwinsError):
