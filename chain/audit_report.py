@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from chain.checks import Finding
-from chain.possession_audit import PossessionAudit
+from chain.possession_report import PossessionAudit
 from chain.values import Head
 from twins.canonical import Json
 from twins.types import Address, Digest, TwinId

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from chain.audit_values import AuditPolicy, Mode, Verdict
@@ -29,9 +28,10 @@ from chain.pdp.beacon import seed_of
 from chain.pdp.challenge import Challenge, batch_transcript
 from chain.pdp.keys import PublicKey
 from chain.pdp.verification import check_claim, verify
+from chain.possession_report import PossessionAudit as PossessionAudit
+from chain.possession_report import SlotVerdict as SlotVerdict
 from chain.receipts import hex_bytes
 from chain.sync_audit import SyncAudit
-from twins.canonical import Json
 from twins.types import Address, Digest, TwinId, digest_bytes
 
 COMPARED = 200
@@ -41,71 +41,6 @@ _T = TypeVar("_T")
 
 _FULL = {"prove", "proveBatch"}
 _CLAIMS = {"proveOptimistic", "proveBatchOptimistic"}
-
-
-@dataclass(frozen=True)
-class SlotVerdict:
-    """What follows for one holder in one slot.
-
-    Attributes:
-        slot: which.
-        holder: who had to prove.
-        tagger: in whose lane.
-        version: round of the model that was asked for.
-        verdict: what follows.
-        why: in words, where it is no success.
-    """
-
-    slot: int
-    holder: Address
-    tagger: Address
-    version: int
-    verdict: Verdict
-    why: str = ""
-
-    def to_json(self) -> dict[str, Json]:
-        """Return it as JSON values."""
-        return {**vars(self), "verdict": str(self.verdict)}
-
-
-@dataclass(frozen=True)
-class PossessionAudit:
-    """A twin's possession history.
-
-    Attributes:
-        twin: whose.
-        slot: of the time at which the chain was read.
-        rows: by slot, then holder; a slot in which nobody had to prove has none.
-        withheld: slot to the stations that could have revealed and didn't.
-        verified: proofs that were verified here.
-        findings: what the contract accepted or says, and doesn't follow from the record.
-    """
-
-    twin: TwinId
-    slot: int
-    rows: tuple[SlotVerdict, ...]
-    withheld: Mapping[int, tuple[Address, ...]]
-    verified: int
-    findings: tuple[Finding, ...]
-
-    def count(self, verdict: Verdict) -> int:
-        """How many rows have this verdict."""
-        return sum(row.verdict is verdict for row in self.rows)
-
-    @property
-    def failed(self) -> tuple[SlotVerdict, ...]:
-        """Who didn't prove."""
-        return tuple(row for row in self.rows if row.verdict is Verdict.FAILED)
-
-    def to_json(self) -> dict[str, Json]:
-        """Return it as JSON values."""
-        return {
-            "slot": self.slot,
-            "verdicts": {str(verdict): self.count(verdict) for verdict in Verdict if self.count(verdict)},
-            "verified_proofs": self.verified,
-            "withheld": {str(slot): list(stations) for slot, stations in self.withheld.items()},
-            "rows": [row.to_json() for row in self.rows],
-        }
 
 
 def audit_possession(

@@ -10,7 +10,7 @@ from rich.tree import Tree
 from chain.audit_report import AuditReport, RoundAudit, StationAudit
 from chain.audit_values import Verdict
 from chain.checks import Finding
-from chain.possession_audit import PossessionAudit
+from chain.possession_report import PossessionAudit
 from twins.types import Address
 
 _VERDICTS = {

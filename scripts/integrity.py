@@ -15,42 +15,29 @@ What a slot is, and what a proof says: docs/protocol-pdp.md. Exit codes: 0 all i
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from enum import StrEnum
-from time import perf_counter
 from typing import Annotated
 
 import typer
 from rich.live import Live
 from rich.table import Table
 
-from chain.accounts import Account
 from chain.audit_values import Verdict
 from chain.clock import Moment, SlotClock
-from chain.errors import PDPDataError, PDPError
-from chain.events import PolicySet
-from chain.hardhat_node import CHAIN_ID
-from chain.holder import Holder
-from chain.pdp.challenge import Challenge
-from chain.pdp.proof import prove
-from chain.pdp.verification import verify
 from chain.possession_audit import SlotVerdict, audit_possession
 from chain.slot_steps import SlotAction, SlotStep
+from scripts.audited import Audited, audited, challenges, devnet_stations
 from scripts.cli import BadInputError, JsonOption, PlainCommand, application, err, out, print_json, run
 from scripts.connections import Network, warn
 from scripts.home import Home
 from scripts.possession import PossessionThread, holding_of, possession_of
 from scripts.record_options import Place, Sender, place, sender, wide, with_options
-from scripts.session import devnet_account
 from scripts.signals import end_on_sigterm
 from scripts.station_loop import slot_told
 from twins.archive import Archive
-from twins.errors import TwinsError
-from twins.manifest import TwinManifest
-from twins.types import Address, TwinId, digest_bytes, twin_id
+from twins.types import Address, TwinId, twin_id
 
 _LOOK = 1.0  # seconds between looks
 
@@ -73,38 +60,6 @@ class When(StrEnum):
     """When to challenge."""
 
     NOW = "now"
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """A twin that is looked at."""
-
-    twin: TwinId
-    name: str
-
-
-def audited(network: Network, archive: Archive, names: Sequence[str]) -> list[_Watched]:
-    """Return the named twins, or all that have an audit policy.
-
-    Raises:
-        BadInputError: a twin without a policy.
-    """
-    events = network.audit.events(network.since, kinds=(PolicySet,))
-    known = dict.fromkeys(event.twin for event in events if isinstance(event, PolicySet))
-    if names:
-        for name in names:
-            if twin_id(name) not in known:
-                raise BadInputError(f"twin {name}: expected one that is audited, got none; run rounds of it, or deploy")
-        return [_Watched(twin_id(name), name) for name in names]
-    return [_Watched(twin, _name_of(network, archive, twin)) for twin in known]
-
-
-def _name_of(network: Network, archive: Archive, twin: TwinId) -> str:
-    try:
-        manifest = archive.manifest(TwinManifest, network.registry.twin_of(twin).manifest)
-    except TwinsError:
-        return twin  # its manifest can't be had just now; the audit will say so
-    return manifest.name if twin_id(manifest.name) == twin else twin
 
 
 def verdicts(network: Network, twin: TwinId, slot: int) -> list[tuple[Address, Verdict]]:
@@ -152,7 +107,7 @@ def watch(
 
 
 def _table(
-    clock: SlotClock, moment: Moment, watched: Sequence[_Watched], seen: dict[tuple[TwinId, Address, int], Verdict]
+    clock: SlotClock, moment: Moment, watched: Sequence[Audited], seen: dict[tuple[TwinId, Address, int], Verdict]
 ) -> Table:
     shown = [slot for slot in range(moment.slot - 2, moment.slot + 1) if slot >= 0]
     title = (
@@ -184,7 +139,7 @@ def challenge(
     """
     network, archive = place.network(), Archive(place.reach.store())
     audited(network, archive, [twin])
-    rows = list(_challenges(place, network, archive, twin_id(twin)))
+    rows = list(challenges(place, network, archive, twin_id(twin)))
     if not rows:
         raise BadInputError(f"twin {twin}: expected tags in force, got none yet; wait for the next slot")
     if json_output:
@@ -199,40 +154,6 @@ def challenge(
         wide(table)
     if not all(row["ok"] for row in rows):
         raise typer.Exit(1)
-
-
-def _challenges(place: Place, network: Network, archive: Archive, twin: TwinId) -> Iterator[dict[str, object]]:
-    """Let every copy answer a challenge that nobody knew before."""
-    audit, reach = network.audit, place.reach
-    clock = SlotClock(audit)
-    slot = clock.read().slot
-    endpoints = reach.endpoints()
-    copies = [(url, index) for index, (url, _) in enumerate(endpoints)] or [(str(reach.home.store_path), 0)]
-    anybody = Account.create()
-    for tagger in network.registry.stations():
-        tags = audit.tags_at(twin, tagger, slot + 1, audit.now_block)
-        policy = audit.policy_at(twin, slot + 1, audit.now_block)
-        if tags is None or policy is None:
-            continue
-        for name, index in copies:
-            row: dict[str, object] = {"copy": name, "tagger": tagger, "version": tags.version, "blocks": tags.blocks}
-            began = perf_counter()
-            try:
-                holding = holding_of(reach.only(index) if endpoints else reach, archive)
-                holder = Holder(anybody, anybody, network.ledger, audit, network.since, archive, holding)
-                held = holder.look_up(twin, tags)
-                asked = Challenge.of(
-                    secrets.token_bytes(32),
-                    digest_bytes(tags.tau),
-                    anybody.address,
-                    blocks=tags.blocks,
-                    size=policy.size,
-                )
-                proof = prove(holding.open(held.artifact.cid), held.tags, held.key, asked)
-                verify(held.key, [asked], asked.sigma, proof)
-                yield row | {"ok": True, "result": "proven", "seconds": perf_counter() - began}
-            except (TwinsError, PDPDataError, PDPError) as error:
-                yield row | {"ok": False, "result": str(error), "seconds": None}
 
 
 @app.command(cls=PlainCommand)
@@ -326,20 +247,6 @@ def hold(
     with PossessionThread(parts[0].clock, parts, tell):
         while True:
             network.chain.sleep(_LOOK)
-
-
-def devnet_stations(network: Network) -> list[Account]:
-    """Return the accounts of all stations of a devnet.
-
-    Raises:
-        BadInputError: another chain: those keys are public.
-    """
-    if network.chain.chain_id != CHAIN_ID:
-        raise BadInputError(
-            f"--all: expected a devnet (chain id {CHAIN_ID}), whose keys are public, got {network.chain.chain_id}"
-        )
-    known = {account.address: account for account in (devnet_account(network, index) for index in range(1, 80))}
-    return [known[station] for station in network.registry.stations() if station in known]
 
 
 if __name__ == "__main__":

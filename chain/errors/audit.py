@@ -264,7 +264,7 @@ class SyncAuditNotDisputable(
 
 
 @dataclass(eq=False)
-class SyncAuditClaimHolds(SyncAuditError, types="bytes23", says="the claimed product is right"):
+class SyncAuditClaimHolds(SyncAuditError, types="bytes23", says="the product of claim {claim} is right"):
     """A dispute of a right claim."""
 
     claim: bytes

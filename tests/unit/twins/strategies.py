@@ -16,6 +16,7 @@ from twins.manifest import (
     ArtifactRef,
     Manifest,
     StationUpdateManifest,
+    TagsManifest,
     TwinManifest,
     TwinModelManifest,
     TwinPolicy,
@@ -197,6 +198,16 @@ manifests: dict[type[Manifest], st.SearchStrategy[Any]] = {
         model=artifact_refs,
         examples=naturals,
         origin=json_objects,
+    ),
+    TagsManifest: st.builds(
+        TagsManifest,
+        twin=twin_ids,
+        model=digests,
+        artifact=artifact_refs,
+        key=digests,
+        block=naturals,
+        root=digests,
+        tags=artifact_refs,
     ),
 }
 """Strategy of every kind of manifest."""

@@ -21,6 +21,7 @@ from twins.manifest import (
     ArtifactRef,
     Manifest,
     StationUpdateManifest,
+    TagsManifest,
     TwinManifest,
     TwinModelManifest,
     TwinPolicy,
@@ -68,6 +69,7 @@ EXAMPLES: list[Manifest] = [
         examples=400,
         origin={},
     ),
+    TagsManifest(twin=twin_id("plant/pump"), model=D, artifact=REF, key=D, block=16_384, root=D, tags=REF),
 ]
 KINDS: list[type[Manifest]] = list(manifests)
 by_kind = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.KIND)
