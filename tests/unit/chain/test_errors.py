@@ -65,7 +65,7 @@ NOT_UTF8 = "08c379a0" + "20".rjust(64, "0") + "1".rjust(64, "0") + "ff".ljust(64
 VALUES = {
     "address": st.just(STATION),
     "bytes32": st.binary(min_size=32, max_size=32).map(lambda b: "0x" + b.hex()),
-    "bytes23": st.binary(min_size=23, max_size=23).map(lambda b: b.rjust(23, b"\1")),
+    "bytes23": st.binary(min_size=23, max_size=23).map(lambda b: b.hex()[:23].encode()),
     "string": st.text(max_size=40),
 } | {f"uint{bits}": st.integers(0, 2**bits - 1) for bits in (24, 32, 64, 256)}
 
