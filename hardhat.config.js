@@ -10,6 +10,8 @@ import { readFileSync } from "node:fs";
 const require = createRequire(import.meta.url);
 const settings = JSON.parse(readFileSync(new URL("./contracts/solc-settings.json", import.meta.url), "utf8"));
 
+const compiler = { version: "0.8.37", path: require.resolve("solc/soljson.js") };
+
 // Hardhat only prints warnings, and only on the run that compiles. As errors they leave no artifact behind, so the
 // build fails until they are mended.
 const warningsAreErrors = {
@@ -39,9 +41,10 @@ const accounts = { count: 80, accountsBalance: 10n ** 24n };
 export default {
   plugins: [hardhatNodeTestRunner, hardhatViem, hardhatViemAssertions, warningsAreErrors],
   solidity: {
-    version: "0.8.37",
-    path: require.resolve("solc/soljson.js"),
-    settings,
+    compilers: [{ ...compiler, settings: settings.default }],
+    overrides: Object.fromEntries(
+      settings.viaIR.map((name) => [`contracts/${name}.sol`, { ...compiler, settings: { ...settings.default, viaIR: true } }]),
+    ),
   },
   paths: { sources: "./contracts", tests: { nodejs: "./tests/contracts" }, artifacts: "./build/artifacts", cache: "./build/cache" },
   networks: {

@@ -110,8 +110,8 @@ class SlotClock:
             notice: told at every look.
 
         Raises:
-            ChainStalledError: no new block for longer than the chain's patience; on a chain that stands still no
-                slot goes on, so nobody fails meanwhile: wait, see to its validators, and go on.
+            ChainStalledError: no new block for longer than the chain's patience. Time goes on without blocks: who
+                could not prove because the chain stood still has failed its slot, and the report says so.
         """
         newest, seen = -1, time.monotonic()
         while True:

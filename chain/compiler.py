@@ -86,8 +86,13 @@ class Compiler:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """Optimiser, EVM version and metadata, shared with Hardhat."""
+        """Optimiser, EVM version and metadata, shared with Hardhat, and which contracts are compiled through Yul."""
         return _read_json(self.project / "contracts" / "solc-settings.json")
+
+    def settings_of(self, name: str) -> dict[str, Any]:
+        """Return one contract's settings as the compiler takes them (ADR 16)."""
+        through_yul = {"viaIR": True} if name in self.settings["viaIR"] else {}
+        return {**self.settings["default"], **through_yul}
 
     def compile(self, names: Sequence[str] = CONTRACTS) -> dict[str, CompiledContract]:
         """Compile contracts, or take them from ``build/solc`` when nothing that goes into them has changed.
@@ -118,7 +123,13 @@ class Compiler:
         if cached.is_file():
             output = _read_json(cached)
         else:
-            output = self._run({f"contracts/{name}.sol": sources[f"contracts/{name}.sol"] for name in names})
+            output = {"contracts": {}}
+            for through_yul in (False, True):
+                group = [name for name in names if ("viaIR" in self.settings_of(name)) is through_yul]
+                if group:
+                    files = {f"contracts/{name}.sol": sources[f"contracts/{name}.sol"] for name in group}
+                    compiled = self._run(files, self.settings_of(group[0]))["contracts"]
+                    output["contracts"] |= {file: compiled[file] for file in files}
             cached.parent.mkdir(parents=True, exist_ok=True)
             # Whole or not at all: a second process may be reading.
             with tempfile.NamedTemporaryFile("w", dir=cached.parent, delete=False, encoding="utf-8") as file:
@@ -126,12 +137,12 @@ class Compiler:
             Path(file.name).replace(cached)
         return {name: _contract(name, output["contracts"][f"contracts/{name}.sol"][name]) for name in names}
 
-    def _run(self, sources: Mapping[str, str]) -> dict[str, Any]:
+    def _run(self, sources: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, Any]:
         request = {
             "language": "Solidity",
             "sources": {name: {"content": text} for name, text in sources.items()},
             "settings": {
-                **self.settings,
+                **settings,
                 "remappings": list(REMAPPINGS),
                 "outputSelection": {"*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]}},
             },

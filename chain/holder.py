@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from chain.accounts import Account
 from chain.audit_values import Mode, Phase, TagSet
 from chain.clock import Moment
-from chain.errors import ChainError, PDPDataError, RecordError, SyncAuditDuplicateProof
+from chain.errors import ChainError, PDPDataError, RecordError, SyncAuditDuplicateProof, SyncAuditNoBeacon
 from chain.events import HolderAssigned, TagsRegistered
 from chain.pdp.challenge import Challenge, batch_transcript, claim_digest
 from chain.pdp.keys import PublicKey
@@ -203,6 +203,8 @@ class Holder:
             try:
                 # On settled blocks: a reveal that a reorganisation takes away would change what is asked.
                 challenge, key_id = self.audit.challenge_of(moment.slot, twin, self.account.address, block)
+            except SyncAuditNoBeacon:
+                return []  # a void slot: nobody can answer, and nobody fails
             except ChainError:
                 if not settled:
                     raise

@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
+from eth_utils.crypto import keccak
+
 from chain.audit_values import AuditPolicy, Mode, Verdict
 from chain.checks import Finding
 from chain.clock import SlotClock
@@ -118,10 +120,11 @@ class _History:
     def judge(self, progress: Callable[[int, int], None]) -> PossessionAudit:
         rows = list(self._rows())
         seen: set[str] = set()
+        verified = 0
         for done, proof in enumerate(self.proofs.values(), start=1):
             if proof.transaction not in seen:
                 seen.add(proof.transaction)
-                self._verify(proof)
+                verified += self._verify(proof)
             progress(done, len(self.proofs))
         for row in rows[-COMPARED:]:
             told = self.audit.verdict(self.twin, row.holder, row.slot, self.audit.now_block)
@@ -130,7 +133,7 @@ class _History:
                 where = f"slot {row.slot}, holder {row.holder}"
                 self.findings.append(Finding("possession-verdict", where, str(row.verdict), f"{told} by the contract"))
         return PossessionAudit(
-            self.twin, self.moment.slot, tuple(rows), self._withheld(rows), len(seen), tuple(self.findings)
+            self.twin, self.moment.slot, tuple(rows), self._withheld(rows), verified, tuple(self.findings)
         )
 
     def _rows(self) -> Iterator[SlotVerdict]:
@@ -178,33 +181,45 @@ class _History:
 
     # -- proofs ----------------------------------------------------------------------------------------------
 
-    def _verify(self, proof: ProofAccepted) -> None:
-        """Verify the bytes that were sent; of several twins' together only if all are this audit's to see."""
+    def _verify(self, proof: ProofAccepted) -> bool:
+        """Verify one proof from the bytes that were sent; False where they aren't to be had."""
         if proof.mode is Mode.QUORUM:
-            return  # its bytes never were on the chain: that is what the verdict says
+            return False  # its bytes never were on the chain: that is what the verdict says
         where = f"slot {proof.slot}, holder {proof.holder}, transaction {proof.transaction}"
         try:
-            twins, data = self._sent(proof)
+            sent = self._sent(proof)
+            if sent is None:
+                return False
+            twins, data = sent
             challenges = [self._challenge(twin, proof) for twin in twins]
-            key = self._key(twins[0], proof)
             transcript = challenges[0].sigma if len(challenges) == 1 else batch_transcript(challenges)
             check = verify if proof.mode is Mode.FULL else check_claim
-            check(key, challenges, transcript, data)
+            check(self._key(twins[0], proof), challenges, transcript, data)
         except PDPClaim:
             if self._verdict(proof.slot, proof.holder)[0] is not Verdict.FAILED:
                 self.findings.append(Finding("possession-claim", where, "a product that is right", "a false one"))
         except (PDPError, RecordError) as error:
             self.findings.append(Finding("possession-proof", where, "a proof that holds", str(error)))
+        return True
 
-    def _sent(self, proof: ProofAccepted) -> tuple[tuple[TwinId, ...], bytes]:
+    def _sent(self, proof: ProofAccepted) -> tuple[tuple[TwinId, ...], bytes] | None:
+        """Read a proof out of its transaction; None where another contract passed it on.
+
+        Only a call of the audit itself counts, and only the bytes whose hash it announced: another contract's calldata
+        may show one proof while it hands in another.
+        """
         found = self.audit.chain.rpc("eth_getTransactionByHash", (proof.transaction,))
-        data = hex_bytes(found["input"]) if found else b""
+        if not found or str(found["to"]).lower() != self.audit.address.lower():
+            return None
+        data = hex_bytes(found["input"])
         for name in _FULL | _CLAIMS:
             function = self.audit.interface.functions[name]
             if data[:4] == function.selector:
                 _, twins, _, sent, *_ = function.inputs.decode(data[4:], name)
+                if "0x" + keccak(sent).hex() != proof.proof:
+                    raise RecordError(f"expected bytes with the hash {proof.proof}, got others in the calldata")
                 return (twins if isinstance(twins, tuple) else (twins,)), sent
-        raise RecordError("expected the proof in the transaction's calldata, got another call: a relay's contract?")
+        raise RecordError("expected a proof in the calldata of a call of the audit, got another call")
 
     def _challenge(self, twin: TwinId, proof: ProofAccepted) -> Challenge:
         history = self._of(twin)

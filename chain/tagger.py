@@ -106,6 +106,8 @@ class Tagger:
         if self._done == (head.model, moment.slot):
             return None
         newest = self.audit.tags_at(self.twin, self.account.address, moment.slot + 1)
+        if newest is not None and newest.active_from == moment.slot + 1 and not self._is_late(moment):
+            return None  # tagged in this slot already; once more at its end, if the head has moved by then
         if newest is not None and newest.version == head.number:
             if not self.audit.key_of(newest.key_id).revoked_at:
                 self._done = (head.model, moment.slot)
@@ -148,10 +150,11 @@ class Tagger:
     def _is_time(self, head: Head, moment: Moment) -> bool:
         if self._rested[0] != head.model:
             self._rested = (head.model, self.now())
-        slot_seconds = self.clock.timing.slot_seconds
-        if self.now() - self._rested[1] >= slot_seconds / 10:
-            return True
-        return self.clock.start_of(moment.slot + 1) - moment.time <= slot_seconds / 4
+        rested = self.now() - self._rested[1] >= self.clock.timing.slot_seconds / 10
+        return rested or self._is_late(moment)
+
+    def _is_late(self, moment: Moment) -> bool:
+        return self.clock.start_of(moment.slot + 1) - moment.time <= self.clock.timing.slot_seconds / 4
 
 
 def next_in_ring(policy: AuditPolicy, stations: tuple[Address, ...], tagger: Address) -> Address | None:

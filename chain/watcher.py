@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from eth_utils.crypto import keccak
 
 from chain.accounts import Account
 from chain.audit_values import Mode
 from chain.clock import Moment
-from chain.errors import PDPClaim, RecordError, SyncAuditNotDisputable
+from chain.errors import RecordError, SyncAuditNotDisputable
 from chain.events import ProofAccepted
 from chain.pdp.challenge import batch_transcript
-from chain.pdp.verification import check_claim
-from chain.receipts import hex_bytes
+from chain.pdp.verification import product_of
+from chain.pdp.words import element
 from chain.slot_steps import SlotAction, SlotStep
 from chain.sync_audit import SyncAudit
 from twins.types import Address, TwinId
 
-_CALLS = ("proveOptimistic", "proveBatchOptimistic")
-
 
 @dataclass
 class ClaimWatcher:
-    """Reads claims out of the calldata they came in, and disputes those that are wrong.
+    """Recomputes what was claimed, and disputes what is wrong.
 
     Attributes:
         account: pays for disputes.
@@ -46,49 +48,52 @@ class ClaimWatcher:
             self._seen = max(self.since, newest - seconds) - 1
         if newest <= self._seen:
             return []
-        steps, transactions = [], set()
+        steps = []
+        claims: dict[tuple[int, Address, bytes], list[TwinId]] = defaultdict(list)
         for event in self.audit.events(self._seen + 1, newest, (ProofAccepted,)):
-            if not isinstance(event, ProofAccepted) or event.mode is not Mode.OPTIMISTIC:
-                continue
-            if event.transaction not in transactions:
-                transactions.add(event.transaction)
-                step = self._look(event, moment)
-                if step is not None:
-                    steps.append(step)
+            if isinstance(event, ProofAccepted) and event.mode is Mode.OPTIMISTIC:
+                fact = self.audit.fact_of(event.slot, event.twin, event.holder)
+                if fact is not None:
+                    claims[event.slot, event.holder, bytes(fact.claim)].append(event.twin)
+        for (slot, holder, claim), twins in claims.items():
+            step = self._look(moment, slot, holder, claim, tuple(sorted(twins)))
+            if step is not None:
+                steps.append(step)
         self._seen = newest
         return steps
 
-    def _look(self, event: ProofAccepted, moment: Moment) -> SlotStep | None:
-        slot, twins, holder, claimed = self._claim_of(event)
-        challenges, key_id = [], None
-        for twin in twins:
-            challenge, key_id = self.audit.challenge_of(slot, twin, holder, self.audit.now_block)
-            challenges.append(challenge)
-        if key_id is None:
-            raise RecordError(f"transaction {event.transaction}: expected a claim about twins, got one about none")
-        transcript = challenges[0].sigma if len(challenges) == 1 else batch_transcript(challenges)
+    def _look(
+        self, moment: Moment, slot: int, holder: Address, claim: bytes, twins: tuple[TwinId, ...]
+    ) -> SlotStep | None:
+        if not claim_is_false(self.audit, slot, holder, claim, twins):
+            return None
         try:
-            check_claim(self.audit.public_key(key_id), challenges, transcript, claimed)
-        except PDPClaim:
-            try:
-                receipt = self.audit.dispute(self.account, slot, twins, holder)
-            except SyncAuditNotDisputable:
-                return None  # another station was faster
-            words = f"slot {slot}: the claim of {holder} was false, and is struck"
-            return SlotStep(SlotAction.DISPUTED, moment.slot, words, twins, receipt, {"holder": holder})
-        return None
+            receipt = self.audit.dispute(self.account, slot, twins, holder)
+        except SyncAuditNotDisputable:
+            return None  # another station was faster
+        words = f"slot {slot}: the claim of {holder} was false, and is struck"
+        return SlotStep(SlotAction.DISPUTED, moment.slot, words, twins, receipt, {"holder": holder})
 
-    def _claim_of(self, event: ProofAccepted) -> tuple[int, tuple[TwinId, ...], Address, bytes]:
-        """Read the claim out of its transaction."""
-        found = self.audit.chain.rpc("eth_getTransactionByHash", (event.transaction,))
-        data = hex_bytes(found["input"]) if found else b""
-        for name in _CALLS:
-            function = self.audit.interface.functions[name]
-            if data[:4] == function.selector:
-                slot, twins, holder, claimed, _ = function.inputs.decode(data[4:], name)
-                return slot, twins if isinstance(twins, tuple) else (twins,), holder, claimed
-        # A relay's own contract may have called the audit: the claim is in its calldata somewhere, and in none of ours.
-        raise RecordError(
-            f"transaction {event.transaction}: expected a claim in its calldata, got another call; "
-            f"recompute the claim of {event.holder} in slot {event.slot} by hand"
-        )
+
+def claim_is_false(audit: SyncAudit, slot: int, holder: Address, claim: bytes, twins: Sequence[TwinId]) -> bool:
+    """Compute what a claim says, and hold it against what the contract keeps of it.
+
+    Calldata is never looked at: a relay's contract could show one claim there and hand in another.
+
+    Args:
+        audit: whose claim.
+        slot: of the claim.
+        holder: whose it is.
+        claim: its name, 23 bytes.
+        twins: that it is about, ascending.
+
+    Raises:
+        ChainError: the chain can't be asked.
+    """
+    asked = [audit.challenge_of(slot, twin, holder, audit.now_block) for twin in twins]
+    challenges = [challenge for challenge, _ in asked]
+    transcript = challenges[0].sigma if len(challenges) == 1 else batch_transcript(challenges)
+    if transcript[:23] != claim:
+        raise RecordError(f"claim {claim.hex()} of {holder} in slot {slot}: expected it about other twins than {twins}")
+    product = product_of(audit.public_key(asked[0][1]), challenges)
+    return keccak(element(int(product)))[:30] != audit.claim_of(claim)[0]

@@ -51,8 +51,7 @@ class Told:
 
     def to_json(self) -> dict[str, Json]:
         """Return it as JSON values."""
-        number = {} if self.round is None else {"round": self.round}
-        return {"time": round(time.time(), 3), "event": self.event, **number, **self.values}
+        return {"time": round(time.time(), 3), "event": self.event, "round": self.round, **self.values}
 
 
 Tell = Callable[[Told], None]

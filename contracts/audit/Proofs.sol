@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {IPDPVerifier} from "../interfaces/IPDPVerifier.sol";
 import {ISyncAudit} from "../interfaces/ISyncAudit.sol";
-import {ITwinRegistry} from "../interfaces/ITwinRegistry.sol";
 import {StationSet} from "../lib/StationSet.sol";
 import {Lanes} from "./Lanes.sol";
 
@@ -77,10 +76,9 @@ abstract contract Proofs is Lanes {
             if (signer == address(0)) revert SyncAuditNotElector(signer);
             if (signer <= last) revert SyncAuditUnsortedSigners();
             last = signer;
-            ITwinRegistry.Station memory station = registry.stationOf(signer);
-            bool elector = station.registered && electorate.has(StationSet.only(station.index));
+            (uint8 index,) = registry.electorOf(signer); // reverts for outsiders, and for who is suspended by now
             // A holder's own word is what the proof is there to replace.
-            if (!elector || signer == holder) revert SyncAuditNotElector(signer);
+            if (!electorate.has(StationSet.only(index)) || signer == holder) revert SyncAuditNotElector(signer);
         }
         uint256 required = 2 * uint256(electorate.count()) / 3 + 1;
         if (signatures.length < required) revert SyncAuditNoQuorum(uint8(signatures.length), uint8(required));

@@ -35,7 +35,13 @@ def manifest_of(world: World) -> TwinManifest:
 
 
 def test_a_session_on_an_enrolled_twin_sends_nothing(unchanged: World) -> None:
-    assert unchanged.session().setup == {"register twin": [], "register station": [], "set roster": [], "genesis": []}
+    assert unchanged.session().setup == {
+        "register twin": [],
+        "register station": [],
+        "set roster": [],
+        "audit policy": [],
+        "genesis": [],
+    }
 
 
 @pytest.mark.parametrize("stations", [1, 2])
@@ -124,7 +130,7 @@ def test_an_enrolment_that_was_interrupted_is_completed(world: World) -> None:
     registry = world.network.registry
     assert enrol_twin(registry, world.archive, account(0), manifest, RoundPolicy(600, 600, 1)) is not None
     sent = {name: len(receipts) for name, receipts in new.session().setup.items()}
-    assert sent == {"register twin": 0, "register station": 0, "set roster": 0, "genesis": 1}
+    assert sent == {"register twin": 0, "register station": 0, "set roster": 0, "audit policy": 1, "genesis": 1}
     assert new.findings() == []
 
 

@@ -208,7 +208,7 @@ def test_up_on_a_taken_port_is_one_line_and_code_2(home: Path) -> None:
 def test_a_deployment_is_kept_until_forced_and_renewed_on_another_chain(home: Path) -> None:
     script("devnet", "up", "--port", 0, home=home)
     first = json.loads(script("deploy", "--stations", 2, "--json", home=home).stdout)
-    assert (first["kept"], len(first["stations"]), len(first["gas"])) == (False, 2, 4)
+    assert (first["kept"], len(first["stations"]), len(first["gas"])) == (False, 2, 6)
 
     kept = json.loads(script("deploy", "--stations", 3, "--json", home=home).stdout)
     assert (kept["kept"], len(kept["stations"])) == (True, 3)
