@@ -52,25 +52,26 @@ library PDP {
         if (claimed.length != CLAIMED_BYTES) revert IPDPVerifier.PDPLength(CLAIMED_BYTES, claimed.length);
         Parts memory parts = _take(key, claimed);
         parts.product = Modular.load(claimed, PROOF_BYTES);
-        if (!Modular.inRange(parts.field, parts.product)) revert IPDPVerifier.PDPRange();
         _check(parts, key, transcript);
         hash = keccak256(claimed[PROOF_BYTES:]);
     }
 
     /// @notice The product of all challenged domain hashes to their coefficients.
     /// @dev t factors are folded by `mul4`, which leaves 4^(t-1); the inverse of 2 takes it away again, so that the
-    /// product is the same element everywhere.
+    /// product is the same element everywhere. Where nothing is asked nothing would be proven: there is no product.
     function product(uint256 field, IPDPVerifier.Challenge[] calldata challenges)
         internal
         view
         returns (uint256 result)
     {
+        if (challenges.length == 0) revert IPDPVerifier.PDPRange();
         result = Modular.allocate();
         uint256 factor = Modular.allocate();
         uint256 factors = 0;
         for (uint256 k = 0; k < challenges.length; ++k) {
             IPDPVerifier.Challenge memory challenge = challenges[k];
             uint256 draws = challenge.size < challenge.blocks ? challenge.size : challenge.blocks;
+            if (draws == 0) revert IPDPVerifier.PDPRange();
             for (uint256 j = 0; j < draws; ++j) {
                 if (factors == 0) {
                     _factor(field, challenge, j, result);
@@ -107,11 +108,7 @@ library PDP {
         view
         returns (bytes32 keyId, bytes memory generator)
     {
-        // An even modulus has no inverse of 2; a short one is below what the hashes reach.
-        if (
-            blockBytes(exponentBits) == 0 || modulus.length != 256 || uint8(modulus[0]) < 0x80
-                || uint8(modulus[255]) & 1 == 0
-        ) revert IPDPVerifier.PDPBadKey();
+        _requireAllowed(modulus, exponentBits);
         keyId = keccak256(abi.encodePacked(KEY, uint256(exponentBits), modulus));
         uint256 field = Modular.open(modulus);
         generator = new bytes(256);
@@ -174,9 +171,20 @@ library PDP {
         Modular.powerOfBase(field, coefficient == 0 ? 1 : coefficient, output);
     }
 
+    /// @notice The field of a key, which is one that `deriveKey` could have allowed.
     function open(IPDPVerifier.Key calldata key) internal pure returns (uint256 field) {
-        if (key.modulus.length != 256 || key.generator.length != 256) revert IPDPVerifier.PDPBadKey();
+        _requireAllowed(key.modulus, key.exponentBits);
+        if (key.generator.length != 256) revert IPDPVerifier.PDPBadKey();
         field = Modular.open(key.modulus);
+    }
+
+    /// @dev An even modulus has no inverse of 2; a short one is below what the hashes reach, and `mul4` takes it away
+    /// only once. Under another exponent a proof can be made without the data: with e = 1 it is P·g^M itself.
+    function _requireAllowed(bytes calldata modulus, uint32 exponentBits) private pure {
+        if (
+            blockBytes(exponentBits) == 0 || modulus.length != 256 || uint8(modulus[0]) < 0x80
+                || uint8(modulus[255]) & 1 == 0
+        ) revert IPDPVerifier.PDPBadKey();
     }
 
     function _take(IPDPVerifier.Key calldata key, bytes calldata proof) private pure returns (Parts memory parts) {
@@ -191,6 +199,8 @@ library PDP {
     }
 
     function _check(Parts memory parts, IPDPVerifier.Key calldata key, bytes32 transcript) private view {
+        // Of a computed product too: modulo 3^1292 it can be 0, and 0 satisfies the equation without any data.
+        if (!Modular.inRange(parts.field, parts.product)) revert IPDPVerifier.PDPRange();
         uint256 prime = _primeOf(parts, transcript);
         // With a composite whose factors are known a quotient could be found without the data.
         if (!isPrime(prime)) revert IPDPVerifier.PDPNotPrime();

@@ -24,12 +24,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """A devnet with slots of ten seconds, a twin of two rounds, and a process that holds for all stations."""
     place = Place(tmp_path_factory.mktemp("integrity"))
     try:
-        assert place.run("devnet", "up", "--port", "0").code == 0
+        assert place.spawn("devnet", "up", "--port", "0").code == 0
         assert place.run("deploy", "--slot", "10").code == 0
         assert place.rounds(2).code == 0
         yield place
     finally:
-        place.run("devnet", "down")
+        place.spawn("devnet", "down")
 
 
 @pytest.fixture(scope="module")
