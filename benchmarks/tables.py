@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks import pdp_tables
 from benchmarks.accuracies import Measured
 from scripts.cli import command, out, run
 
@@ -144,6 +145,9 @@ not finite: there the head stayed what it was.
 SECTIONS: Mapping[str, Callable[[Any], str]] = {
     "stations": stations,
     "robustness": robustness,
+    "pdp-gas": lambda figures: pdp_tables.gas(figures, table),
+    "pdp-detection": lambda rows: pdp_tables.detection(rows, table),
+    "pdp-speed": lambda figures: pdp_tables.speed(figures, table),
     "network": network,
     "reorgs": reorgs,
     "soak": soak,
