@@ -46,8 +46,8 @@ def detection(rows: Sequence[Figures], table: Table) -> str:
     return f"""## Possession: detection
 
 `benchmarks/pdp_detection.py`: a model of a million weights, 4 MB in {4_000_000 // 4096 + 1} tagged blocks;
-{rows[0]["slots"]:,} slots a line, each with a seed as the contract makes it. In {proved} slots the real prover answered without the dropped
-blocks: it failed exactly where one of them was asked for.
+{rows[0]["slots"]:,} slots a line, each with a seed as the contract makes it. In {proved} slots the real prover answered
+without the dropped blocks: it failed exactly where one of them was asked for.
 
 ![Detection](benchmarks/pdp-detection.svg)
 
