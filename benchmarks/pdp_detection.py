@@ -5,8 +5,8 @@ Examples:
     benchmarks/pdp_detection.py --quick    500 slots, and nothing is written
 
 The artifact is a model of a million weights, 4 MB in 1,000 blocks, tagged for real. Each slot has a seed as the
-contract makes it; blocks are dropped anew for every hundred slots. In some slots of each kind the real prover answers, from an
-artifact without these blocks: it must fail exactly where a dropped block was asked for.
+contract makes it; blocks are dropped anew for every hundred slots. In some slots of each kind the real prover answers,
+from an artifact without these blocks: it must fail exactly where a dropped block was asked for.
 """
 
 from __future__ import annotations
