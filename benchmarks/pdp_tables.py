@@ -86,5 +86,41 @@ proven (c = 460) in {large["prove s"]:.1f} s; the largest process took {large["l
 """
 
 
+def faults(figures: Figures, table: Table) -> str:
+    """Ten slots under faults."""
+    rows = [
+        [
+            str(row["slot"]),
+            row["fault"],
+            ", ".join(row["got"]),
+            "yes" if row["got"] == row["expected"] else f"**no**: {', '.join(row['expected'])}",
+            ", ".join(f"station {index}" for index in row["withheld"]) or "–",
+        ]
+        for row in figures["slots"]
+    ]
+    return f"""## Possession: faults
+
+`benchmarks/pdp_faults.py --slot {figures["slot seconds"]}`: 5 geth validators, 3 stations in processes of their own,
+each with its own Kubo node. Verdicts by station, judged from the chain afterwards; {figures["verified"]} proofs verified
+again, {len(figures["findings"])} findings.
+
+{table(["slot", "fault", "verdicts", "as expected", "reveal withheld by"], rows)}
+"""
+
+
+def latency(figures: Figures, table: Table) -> str:
+    """From a slot's opening to the last proof."""
+    columns = ("slot", "slots", "from opening", "from proving", "longest from proving")
+    rows = [[name, *(f"{run[c]:g}" for c in columns)] for name, run in figures["runs"].items()]
+    return f"""## Possession: latency
+
+`benchmarks/pdp_latency.py`, on {figures["cores"]} cores that validators, IPFS nodes and three stations' processes
+share: seconds by the chain's clock from a slot's opening, and from the opening of its proofs, to the block with the last of
+3 × twins proofs; medians. Models of 100 kB, up to ten twins in one proof.
+
+{table(["profile, twins", *columns], rows)}
+"""
+
+
 def _ratio(amount: int, design: int | None) -> str:
     return "–" if design is None else f"{amount / design:.2f}"

@@ -147,6 +147,8 @@ SECTIONS: Mapping[str, Callable[[Any], str]] = {
     "robustness": robustness,
     "pdp-gas": lambda figures: pdp_tables.gas(figures, table),
     "pdp-detection": lambda rows: pdp_tables.detection(rows, table),
+    "pdp-faults": lambda figures: pdp_tables.faults(figures, table),
+    "pdp-latency": lambda figures: pdp_tables.latency(figures, table),
     "pdp-speed": lambda figures: pdp_tables.speed(figures, table),
     "network": network,
     "reorgs": reorgs,
