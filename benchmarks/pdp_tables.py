@@ -101,8 +101,8 @@ def faults(figures: Figures, table: Table) -> str:
     return f"""## Possession: faults
 
 `benchmarks/pdp_faults.py --slot {figures["slot seconds"]}`: 5 geth validators, 3 stations in processes of their own,
-each with its own Kubo node. Verdicts by station, judged from the chain afterwards; {figures["verified"]} proofs verified
-again, {len(figures["findings"])} findings.
+each with its own Kubo node. Verdicts by station, judged from the chain afterwards;
+{figures["verified"]} proofs verified again, {len(figures["findings"])} findings.
 
 {table(["slot", "fault", "verdicts", "as expected", "reveal withheld by"], rows)}
 """
@@ -115,8 +115,8 @@ def latency(figures: Figures, table: Table) -> str:
     return f"""## Possession: latency
 
 `benchmarks/pdp_latency.py`, on {figures["cores"]} cores that validators, IPFS nodes and three stations' processes
-share: seconds by the chain's clock from a slot's opening, and from the opening of its proofs, to the block with the last of
-3 × twins proofs; medians. Models of 100 kB, up to ten twins in one proof.
+share: seconds by the chain's clock from a slot's opening, and from the opening of its proofs, to the block with the last
+of 3 × twins proofs; medians. Models of 100 kB, up to ten twins in one proof.
 
 {table(["profile, twins", *columns], rows)}
 """
