@@ -115,8 +115,8 @@ def latency(figures: Figures, table: Table) -> str:
     return f"""## Possession: latency
 
 `benchmarks/pdp_latency.py`, on {figures["cores"]} cores that validators, IPFS nodes and three stations' processes
-share: seconds by the chain's clock from a slot's opening, and from the opening of its proofs, to the block with the last
-of 3 × twins proofs; medians. Models of 100 kB, up to ten twins in one proof.
+share: seconds by the chain's clock from a slot's opening, and from the opening of its proofs, to the block with the
+last of 3 × twins proofs; medians. Models of 100 kB, up to ten twins in one proof.
 
 {table(["profile, twins", *columns], rows)}
 """
