@@ -138,7 +138,7 @@ class Bench:
     def batch(self, count: int, blocks: int, *, claimed: bool) -> None:
         """One proof for several twins."""
         slots, audit = self.slots, self.slots.audit
-        twins = sorted((self.twin(f"b{count}-{blocks}-{claimed}-{i}", blocks, 100) for i in range(count)), key=str)
+        twins = sorted((self.twin(f"b{count}-{blocks}-{claimed:d}-{i}", blocks, 100) for i in range(count)), key=str)
         twins.sort(key=lambda one: one[0])
         holder, payer, slot = slots.stations[1], slots.world.outsider, slots.slot + 1
         slots.reveal(slot)

@@ -17,17 +17,32 @@ contract MerkleAudit {
 
     /// @param paths for each drawn leaf: the leaf and its `depth` siblings, from the bottom.
     function prove(uint256 slot, bytes32 seed, bytes32[][] calldata paths) external {
+        uint256 room;
+        assembly ("memory-safe") {
+            room := mload(0x40)
+            mstore(0x40, add(room, 96))
+        }
         for (uint256 j = 0; j < paths.length; ++j) {
             uint256 index = uint256(keccak256(abi.encode(seed, j))) & ((1 << depth) - 1);
-            bytes32 node = sha256(abi.encodePacked(uint8(0), paths[j][0]));
-            for (uint256 level = 1; level <= depth; ++level) {
-                bytes32 sibling = paths[j][level];
-                node = index & 1 == 0
-                    ? sha256(abi.encodePacked(uint8(1), node, sibling))
-                    : sha256(abi.encodePacked(uint8(1), sibling, node));
-                index >>= 1;
+            bytes32[] calldata path = paths[j];
+            bytes32 node;
+            assembly ("memory-safe") {
+                mstore8(room, 0)
+                mstore(add(room, 1), calldataload(path.offset))
+                if iszero(staticcall(gas(), 2, room, 33, 0, 32)) { revert(0, 0) }
+                node := mload(0)
+                mstore8(room, 1)
+                let end := add(path.offset, mul(32, path.length))
+                for { let at_ := add(path.offset, 32) } lt(at_, end) { at_ := add(at_, 32) } {
+                    let side := shl(5, and(index, 1))
+                    mstore(add(add(room, 1), side), node)
+                    mstore(add(add(room, 1), sub(32, side)), calldataload(at_))
+                    if iszero(staticcall(gas(), 2, room, 65, 0, 32)) { revert(0, 0) }
+                    node := mload(0)
+                    index := shr(1, index)
+                }
             }
-            if (node != root) revert MerkleAuditWrongPath(j);
+            if (node != root || path.length != depth + 1) revert MerkleAuditWrongPath(j);
         }
         accepted[slot] = block.timestamp;
     }
