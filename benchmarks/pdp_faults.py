@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -78,7 +77,7 @@ class Stations:
     def end(self) -> None:
         """End all."""
         for process in self.processes.values():
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # a shell that starts this in the background has them ignore Ctrl-C
         for process in self.processes.values():
             process.wait(60)
 
