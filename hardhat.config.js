@@ -10,6 +10,8 @@ import { readFileSync } from "node:fs";
 const require = createRequire(import.meta.url);
 const settings = JSON.parse(readFileSync(new URL("./contracts/solc-settings.json", import.meta.url), "utf8"));
 
+// The harness as the verifier, whose insides it shows.
+const throughYul = [...settings.viaIR.map((name) => `contracts/${name}.sol`), "tests/contracts/harness/PDPHarness.sol"];
 const compiler = { version: "0.8.37", path: require.resolve("solc/soljson.js") };
 
 // Hardhat only prints warnings, and only on the run that compiles. As errors they leave no artifact behind, so the
@@ -43,10 +45,11 @@ export default {
   solidity: {
     compilers: [{ ...compiler, settings: settings.default }],
     overrides: Object.fromEntries(
-      settings.viaIR.map((name) => [`contracts/${name}.sol`, { ...compiler, settings: { ...settings.default, viaIR: true } }]),
+      throughYul.map((file) => [file, { ...compiler, settings: { ...settings.default, viaIR: true } }]),
     ),
   },
-  paths: { sources: "./contracts", tests: { nodejs: "./tests/contracts" }, artifacts: "./build/artifacts", cache: "./build/cache" },
+  // The harness shows tests the insides of a library: never deployed, so it isn't among the contracts.
+  paths: { sources: ["./contracts", "./tests/contracts/harness"], tests: { nodejs: "./tests/contracts" }, artifacts: "./build/artifacts", cache: "./build/cache" },
   networks: {
     node: { ...node, accounts }, // what `hardhat node` serves
     default: { ...consortium, accounts }, // what the tests connect to

@@ -112,7 +112,8 @@ class AuditFacts(Contract):
         record = self.key_of(key_id, block)
         code = self.chain.code(record.data, block)
         key = None
-        if len(code) == 513:
+        # 0x00, modulus, generator, owner
+        if len(code) == 1 + 256 + 256 + 20:
             key = PublicKey(record.exponent_bits, int.from_bytes(code[1:257], "big"))
         if key is None or key.key_id != key_id:
             raise RecordError(f"key {key_id}: expected it registered, got {len(code)} bytes of code at {record.data}")

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Beacons} from "./audit/Beacons.sol";
 import {Clock} from "./audit/Clock.sol";
+import {Keys} from "./audit/Keys.sol";
 import {Lanes} from "./audit/Lanes.sol";
 import {Proofs} from "./audit/Proofs.sol";
 import {IPDPVerifier} from "./interfaces/IPDPVerifier.sol";
@@ -28,14 +29,15 @@ contract SyncAudit is Proofs {
     constructor(ITwinRegistry registry_, IRoundLedger ledger_, IPDPVerifier verifier_, Timing memory timing_)
         Clock(timing_)
         Beacons(registry_)
-        Lanes(ledger_, verifier_)
+        Keys(verifier_)
+        Lanes(ledger_)
     {}
 
     /// @inheritdoc ISyncAudit
     function verdict(bytes32 twin, address holder, uint32 slot) public view returns (Verdict) {
         Phase phase = phaseOf(slot);
-        address tagger = dutyAt(twin, holder, slot).tagger;
-        if (phase == Phase.Future || tagger == address(0) || tagsAt(twin, tagger, slot).blocks == 0) {
+        address tagger = _dutyAt(twin, holder, slot).tagger;
+        if (phase == Phase.Future || tagger == address(0) || _tagsAt(twin, tagger, slot).blocks == 0) {
             return Verdict.NotDue;
         }
         Fact memory fact = _fact(slot, twin, holder);
@@ -87,7 +89,7 @@ contract SyncAudit is Proofs {
             // The cautious moment counts: before a slot was sealed nobody can have known its seed.
             if (from <= block.timestamp) {
                 if (block.timestamp - from > maxAge) break;
-                Policy memory policy = policyAt(twin, slot);
+                PolicyEntry memory policy = _policyAt(twin, slot);
                 if (policy.minHolders == 0) break; // nothing was asked that early
                 tally = _tally(twin, manifest, slot, policy.attestedCounts);
                 if (any ? tally.holders != 0 : _isEnough(tally, policy)) return tally;
@@ -98,7 +100,7 @@ contract SyncAudit is Proofs {
         delete tally;
     }
 
-    function _isEnough(Tally memory tally, Policy memory policy) private pure returns (bool) {
+    function _isEnough(Tally memory tally, PolicyEntry memory policy) private pure returns (bool) {
         return tally.holders >= policy.minHolders && tally.taggers.count() >= policy.minTaggers;
     }
 
@@ -116,11 +118,11 @@ contract SyncAudit is Proofs {
         for (uint256 i = 0; i < holders.length; ++i) {
             Verdict found = verdict(twin, holders[i], slot);
             if (found != Verdict.Proven && !(attestedCounts && found == Verdict.Attested)) continue;
-            address tagger = dutyAt(twin, holders[i], slot).tagger;
+            address tagger = _dutyAt(twin, holders[i], slot).tagger;
             uint64 bit = StationSet.only(registry.indexOf(tagger));
             if (!allowed.has(bit)) continue;
-            TagSet memory set = tagsAt(twin, tagger, slot);
-            if (_keys[set.keyId].revokedAt != 0 || ledger.modelOf(twin, set.version) != manifest) continue;
+            TagEntry storage tags = _tagsAt(twin, tagger, slot);
+            if (_keys[tags.key].revokedAt != 0 || ledger.modelOf(twin, tags.version) != manifest) continue;
             // Unchecked: 64 lanes of 32 holders are 2048.
             unchecked {
                 ++tally.holders;

@@ -1,26 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IAccessControl} from "@openzeppelin/contracts/access/IAccessControl.sol";
-import {IPDPVerifier} from "../interfaces/IPDPVerifier.sol";
 import {IRoundLedger} from "../interfaces/IRoundLedger.sol";
 import {ISyncAudit} from "../interfaces/ISyncAudit.sol";
 import {StationSet} from "../lib/StationSet.sol";
-import {Beacons} from "./Beacons.sol";
+import {Keys} from "./Keys.sol";
 
-/// @title Who tags what for whom: keys, policies, tags and duties
+/// @title Who tags what for whom: policies, tags and duties
 /// @dev What changes is in force from the next slot on, and what was in force stays known: the past can be judged
 /// again at any time. Who makes tags can prove without any data, so a tagger vouches in its own lane only.
-abstract contract Lanes is Beacons {
+/// Every proof reads all three, at 2,100 gas for a slot of storage: so the newest entry of each lies where its mapping
+/// points, and says how many are `past`, which are kept apart and read by who looks back.
+abstract contract Lanes is Keys {
     using StationSet for uint64;
 
     bytes32 private constant TAG = keccak256("twin-pdp/v1/tag");
     uint8 private constant ALL_MODES = 0x0e; // Full, Optimistic, Quorum
-    uint16 private constant MAX_SIZE = 1024;
+    uint16 internal constant MAX_SIZE = 1024;
+    /// @dev Index of an entry that is never written: at most one is, for each slot.
+    uint32 private constant NEVER = type(uint32).max;
 
+    /// @dev With the policy's members spelled out: a struct inside a struct begins a slot of its own.
     struct PolicyEntry {
-        Policy policy;
+        uint8 modes;
+        uint16 size;
+        uint8 minHolders;
+        uint8 minTaggers;
+        bool attestedCounts;
+        uint64 taggers;
         uint32 activeFrom;
+        uint32 past;
+    }
+
+    struct TagEntry {
+        bytes32 tau;
+        bytes16 key;
+        uint32 version;
+        uint32 blocks;
+        uint32 activeFrom;
+        uint32 past;
+    }
+
+    struct DutyEntry {
+        address tagger;
+        uint32 since;
+        uint32 until;
+        uint32 past;
     }
 
     /// @inheritdoc ISyncAudit
@@ -28,52 +53,21 @@ abstract contract Lanes is Beacons {
 
     /// @inheritdoc ISyncAudit
     IRoundLedger public immutable ledger;
-    /// @inheritdoc ISyncAudit
-    IPDPVerifier public immutable verifier;
 
-    mapping(bytes32 keyId => Key) internal _keys;
-    mapping(bytes32 twin => PolicyEntry[]) private _policies;
-    mapping(bytes32 twin => mapping(address tagger => TagSet[])) private _tags;
-    mapping(bytes32 twin => mapping(address holder => Duty[])) private _duties;
+    mapping(bytes32 twin => PolicyEntry) private _policies;
+    mapping(bytes32 twin => mapping(uint32 index => PolicyEntry)) private _pastPolicies;
+    mapping(bytes32 twin => mapping(address tagger => TagEntry)) private _tags;
+    mapping(bytes32 twin => mapping(address tagger => mapping(uint32 index => TagEntry))) private _pastTags;
+    mapping(bytes32 twin => mapping(address holder => DutyEntry)) private _duties;
+    mapping(bytes32 twin => mapping(address holder => mapping(uint32 index => DutyEntry))) private _pastDuties;
     mapping(bytes32 twin => address[]) internal _holders;
     mapping(bytes32 twin => mapping(address tagger => uint8)) private _laneSize;
 
-    constructor(IRoundLedger ledger_, IPDPVerifier verifier_) {
-        if (address(ledger_) == address(0) || address(verifier_) == address(0)) revert SyncAuditZeroValue();
+    constructor(IRoundLedger ledger_) {
+        if (address(ledger_) == address(0)) revert SyncAuditZeroValue();
         // A ledger of another consortium would name other models.
         if (address(ledger_.registry()) != address(registry)) revert SyncAuditZeroValue();
         ledger = ledger_;
-        verifier = verifier_;
-    }
-
-    /// @inheritdoc ISyncAudit
-    function registerKey(bytes calldata modulus, uint32 exponentBits) external returns (bytes32 keyId) {
-        bytes memory generator;
-        (keyId, generator) = verifier.deriveKey(modulus, exponentBits);
-        if (_keys[keyId].owner != address(0)) revert SyncAuditKeyExists(keyId);
-        // As code of a contract: read at a tenth of what storage costs. Returns everything behind its first ten bytes,
-        // which begins with 0x00 (STOP), so that nobody can call it.
-        bytes memory creation = abi.encodePacked(hex"61020180600a3d393df300", modulus, generator);
-        address data;
-        assembly ("memory-safe") {
-            data := create(0, add(creation, 32), mload(creation))
-        }
-        if (data == address(0)) revert SyncAuditZeroValue();
-        _keys[keyId] = Key(msg.sender, exponentBits, 0, data);
-        emit KeyRegistered(keyId, msg.sender, exponentBits, data);
-    }
-
-    /// @inheritdoc ISyncAudit
-    function revokeKey(bytes32 keyId) external {
-        Key storage key = _keys[keyId];
-        address owner = key.owner;
-        if (owner == address(0)) revert SyncAuditUnknownKey(keyId);
-        if (owner != msg.sender && !IAccessControl(address(registry)).hasRole(0x00, msg.sender)) {
-            revert SyncAuditNotKeyOwner(keyId, msg.sender);
-        }
-        if (key.revokedAt != 0) revert SyncAuditKeyRevoked(keyId);
-        key.revokedAt = uint64(block.timestamp);
-        emit KeyRevoked(keyId, msg.sender);
     }
 
     /// @inheritdoc ISyncAudit
@@ -85,19 +79,28 @@ abstract contract Lanes is Beacons {
                 || policy.taggers.count() < policy.minTaggers
         ) revert SyncAuditBadPolicy();
         uint32 next = _nextSlot();
-        PolicyEntry[] storage entries = _policies[twin];
+        PolicyEntry memory last = _policies[twin];
         // The second of a slot replaces the first, which was never in force.
-        if (entries.length != 0 && entries[entries.length - 1].activeFrom == next) entries.pop();
-        entries.push(PolicyEntry(policy, next));
+        uint32 past = last.past;
+        if (last.modes != 0 && last.activeFrom != next) _pastPolicies[twin][past++] = last;
+        _policies[twin] = PolicyEntry(
+            policy.modes,
+            policy.size,
+            policy.minHolders,
+            policy.minTaggers,
+            policy.attestedCounts,
+            policy.taggers,
+            next,
+            past
+        );
         emit PolicySet(twin, policy, next);
     }
 
     /// @inheritdoc ISyncAudit
     function registerTags(bytes32 twin, bytes32 keyId, bytes32 root, uint64 length, bytes32 tags) external {
         _requireTagger(twin);
-        Key storage key = _keys[keyId];
-        if (key.owner == address(0)) revert SyncAuditUnknownKey(keyId);
-        if (key.owner != msg.sender) revert SyncAuditNotKeyOwner(keyId, msg.sender);
+        (KeyEntry storage key, address owner) = _knownKey(keyId);
+        if (owner != msg.sender) revert SyncAuditNotKeyOwner(keyId, msg.sender);
         if (key.revokedAt != 0) revert SyncAuditKeyRevoked(keyId);
         if (root == 0 || tags == 0) revert SyncAuditZeroValue();
         uint256 blockBytes = verifier.blockBytes(key.exponentBits);
@@ -106,7 +109,7 @@ abstract contract Lanes is Beacons {
         (uint32 version, bytes32 manifest) = ledger.head(twin);
         if (manifest == 0) revert SyncAuditNoModel(twin);
         bytes32 tau = _tau(twin, version, manifest, keyId, root, length, blockBytes);
-        _addTags(twin, TagSet(tau, keyId, version, uint32(blocks), _nextSlot()));
+        _addTags(twin, keyId, TagEntry(tau, bytes16(keyId), version, uint32(blocks), _nextSlot(), 0));
         emit TagsRegistered(twin, version, msg.sender, keyId, root, length, tau, tags);
     }
 
@@ -115,30 +118,30 @@ abstract contract Lanes is Beacons {
         _requireTagger(twin);
         if (holder == address(0)) revert SyncAuditZeroValue();
         if (holder == msg.sender) revert SyncAuditOwnHolder(holder);
-        Duty[] storage duties = _duties[twin][holder];
-        if (duties.length != 0) {
-            Duty storage last = duties[duties.length - 1];
-            if (last.until == type(uint32).max) revert SyncAuditAlreadyAssigned(twin, holder, last.tagger);
-        }
+        DutyEntry memory last = _duties[twin][holder];
+        if (last.until == type(uint32).max) revert SyncAuditAlreadyAssigned(twin, holder, last.tagger);
         // Per lane, so that no tagger can take all places of a twin.
         uint8 size = _laneSize[twin][msg.sender];
         if (size == MAX_HOLDERS) revert SyncAuditTooManyHolders(MAX_HOLDERS);
         _laneSize[twin][msg.sender] = size + 1;
         uint32 next = _nextSlot();
-        duties.push(Duty(msg.sender, next, type(uint32).max));
+        // One that was ended in the slot that it was given in was never in force: a tagger that gives and ends in turn
+        // can't make the past as long as it likes.
+        uint32 past = last.past;
+        if (last.tagger != address(0) && last.since != next) _pastDuties[twin][holder][past++] = last;
+        _duties[twin][holder] = DutyEntry(msg.sender, next, type(uint32).max, past);
         _holders[twin].push(holder);
         emit HolderAssigned(twin, msg.sender, holder, next);
     }
 
     /// @inheritdoc ISyncAudit
     function unassign(bytes32 twin, address holder) external {
-        Duty[] storage duties = _duties[twin][holder];
+        DutyEntry storage duty = _duties[twin][holder];
         uint32 next = _nextSlot();
-        uint256 length = duties.length;
-        if (length == 0 || duties[length - 1].until != type(uint32).max || duties[length - 1].tagger != msg.sender) {
+        if (duty.until != type(uint32).max || duty.tagger != msg.sender) {
             revert SyncAuditNotAssigned(twin, holder, next);
         }
-        duties[length - 1].until = next;
+        duty.until = next;
         --_laneSize[twin][msg.sender];
         address[] storage holders = _holders[twin];
         uint256 last = holders.length - 1;
@@ -153,39 +156,55 @@ abstract contract Lanes is Beacons {
     }
 
     /// @inheritdoc ISyncAudit
-    function keyOf(bytes32 keyId) external view returns (Key memory) {
-        return _keys[keyId];
-    }
-
-    /// @inheritdoc ISyncAudit
     function holdersOf(bytes32 twin) external view returns (address[] memory) {
         return _holders[twin];
     }
 
     /// @inheritdoc ISyncAudit
-    function policyAt(bytes32 twin, uint32 slot) public view returns (Policy memory policy) {
-        PolicyEntry[] storage entries = _policies[twin];
-        for (uint256 i = entries.length; i > 0; --i) {
-            if (entries[i - 1].activeFrom <= slot) return entries[i - 1].policy;
-        }
+    function policyAt(bytes32 twin, uint32 slot) external view returns (Policy memory) {
+        PolicyEntry memory entry = _policyAt(twin, slot);
+        return Policy(
+            entry.modes, entry.size, entry.minHolders, entry.minTaggers, entry.attestedCounts, entry.taggers
+        );
     }
 
     /// @inheritdoc ISyncAudit
-    function tagsAt(bytes32 twin, address tagger, uint32 slot) public view returns (TagSet memory set) {
-        TagSet[] storage sets = _tags[twin][tagger];
-        // Nearly always the last or the one before: from the end.
-        for (uint256 i = sets.length; i > 0; --i) {
-            if (sets[i - 1].activeFrom <= slot) return sets[i - 1];
-        }
+    function tagsAt(bytes32 twin, address tagger, uint32 slot) external view returns (TagSet memory) {
+        TagEntry memory entry = _tagsAt(twin, tagger, slot);
+        bytes32 keyId = entry.blocks == 0 ? bytes32(0) : _keyIdOf(entry.key);
+        return TagSet(entry.tau, keyId, entry.version, entry.blocks, entry.activeFrom);
     }
 
     /// @inheritdoc ISyncAudit
-    function dutyAt(bytes32 twin, address holder, uint32 slot) public view returns (Duty memory duty) {
-        Duty[] storage duties = _duties[twin][holder];
-        for (uint256 i = duties.length; i > 0; --i) {
-            if (duties[i - 1].since > slot) continue;
-            if (slot < duties[i - 1].until) return duties[i - 1];
-            return duty;
+    function dutyAt(bytes32 twin, address holder, uint32 slot) external view returns (Duty memory) {
+        DutyEntry memory entry = _dutyAt(twin, holder, slot);
+        return Duty(entry.tagger, entry.since, entry.until);
+    }
+
+    /// @dev The policy in force in a slot; all zero if there was none.
+    function _policyAt(bytes32 twin, uint32 slot) internal view returns (PolicyEntry storage entry) {
+        entry = _policies[twin];
+        while (entry.activeFrom > slot) entry = _pastPolicies[twin][_before(entry.past)];
+    }
+
+    /// @dev The tags in force in a slot; all zero if there were none.
+    function _tagsAt(bytes32 twin, address tagger, uint32 slot) internal view returns (TagEntry storage entry) {
+        entry = _tags[twin][tagger];
+        while (entry.activeFrom > slot) entry = _pastTags[twin][tagger][_before(entry.past)];
+    }
+
+    /// @dev A holder's duty in a slot; all zero if it had none.
+    function _dutyAt(bytes32 twin, address holder, uint32 slot) internal view returns (DutyEntry storage entry) {
+        entry = _duties[twin][holder];
+        while (entry.since > slot) entry = _pastDuties[twin][holder][_before(entry.past)];
+        if (entry.until <= slot) entry = _pastDuties[twin][holder][NEVER];
+    }
+
+    /// @dev Index of the entry before one with so many past ones; before the first there is nothing.
+    function _before(uint32 past) private pure returns (uint32) {
+        // Unchecked: 0 becomes NEVER.
+        unchecked {
+            return past - 1;
         }
     }
 
@@ -197,25 +216,22 @@ abstract contract Lanes is Beacons {
 
     /// @dev The stations that may tag, as the owner last said; reverts for a twin without a policy.
     function _newestTaggers(bytes32 twin) internal view returns (uint64) {
-        PolicyEntry[] storage entries = _policies[twin];
-        if (entries.length == 0) revert SyncAuditNoPolicy(twin);
-        return entries[entries.length - 1].policy.taggers;
+        PolicyEntry storage entry = _policies[twin];
+        if (entry.modes == 0) revert SyncAuditNoPolicy(twin);
+        return entry.taggers;
     }
 
-    function _addTags(bytes32 twin, TagSet memory set) private {
-        TagSet[] storage sets = _tags[twin][msg.sender];
-        uint256 length = sets.length;
-        if (length != 0) {
-            TagSet storage last = sets[length - 1];
-            if (last.version == set.version && last.keyId == set.keyId) {
-                revert SyncAuditTagsExist(twin, set.version, set.keyId);
+    function _addTags(bytes32 twin, bytes32 keyId, TagEntry memory entry) private {
+        TagEntry memory last = _tags[twin][msg.sender];
+        if (last.blocks != 0) {
+            if (last.version == entry.version && last.key == entry.key) {
+                revert SyncAuditTagsExist(twin, entry.version, keyId);
             }
-            if (last.activeFrom == set.activeFrom) {
-                sets[length - 1] = set;
-                return;
-            }
+            entry.past = last.past;
+            // Of several in a slot the last counts.
+            if (last.activeFrom != entry.activeFrom) _pastTags[twin][msg.sender][entry.past++] = last;
         }
-        sets.push(set);
+        _tags[twin][msg.sender] = entry;
     }
 
     /// @dev With the root in it, two contents never share a tag's hash: that would give away the root of g.
@@ -233,18 +249,5 @@ abstract contract Lanes is Beacons {
                 TAG, block.chainid, address(this), twin, version, manifest, keyId, root, length, blockBytes
             )
         );
-    }
-
-    /// @dev A key as the verifier takes it.
-    function _loadKey(bytes32 keyId) internal view returns (IPDPVerifier.Key memory key) {
-        Key storage stored = _keys[keyId];
-        key.modulus = new bytes(256);
-        key.generator = new bytes(256);
-        key.exponentBits = stored.exponentBits;
-        (address data, bytes memory modulus, bytes memory generator) = (stored.data, key.modulus, key.generator);
-        assembly ("memory-safe") {
-            extcodecopy(data, add(modulus, 32), 1, 256)
-            extcodecopy(data, add(generator, 32), 257, 256)
-        }
     }
 }

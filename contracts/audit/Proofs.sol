@@ -72,7 +72,7 @@ abstract contract Proofs is Lanes {
         address last = address(0);
         for (uint256 i = 0; i < signatures.length; ++i) {
             // Of a second spelling of a signature (s in the upper half of the order) nobody is the signer.
-            (address signer,,) = ECDSA.tryRecover(digest, signatures[i]);
+            (address signer,,) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
             if (signer == address(0)) revert SyncAuditNotElector(signer);
             if (signer <= last) revert SyncAuditUnsortedSigners();
             last = signer;
@@ -82,7 +82,7 @@ abstract contract Proofs is Lanes {
         }
         uint256 required = 2 * uint256(electorate.count()) / 3 + 1;
         if (signatures.length < required) revert SyncAuditNoQuorum(uint8(signatures.length), uint8(required));
-        _announce(slot, _one(twin), holder, Mode.Quorum, proofHash);
+        _record(slot, _one(twin), holder, Fact(uint64(block.timestamp), Mode.Quorum, 0), proofHash);
     }
 
     /// @inheritdoc ISyncAudit
@@ -106,7 +106,9 @@ abstract contract Proofs is Lanes {
         if (phase != Phase.Proving && phase != Phase.Closed) {
             revert SyncAuditUnexpectedPhase(slot, phase, Phase.Proving);
         }
-        (challenge, keyId,) = _question(slot, twin, holder, _seedOf(slot));
+        bytes16 key;
+        (challenge, key,) = _question(slot, twin, holder, _seedOf(slot));
+        keyId = _keyIdOf(key);
     }
 
     /// @inheritdoc ISyncAudit
@@ -124,9 +126,9 @@ abstract contract Proofs is Lanes {
     }
 
     function _prove(uint32 slot, bytes32[] memory twins, address holder, bytes calldata proof) private {
-        (IPDPVerifier.Challenge[] memory asked, bytes32 keyId) = _admit(slot, twins, holder, Mode.Full);
-        verifier.verify(_loadKey(keyId), asked, _transcriptOf(asked), proof);
-        _announce(slot, twins, holder, Mode.Full, keccak256(proof));
+        (IPDPVerifier.Challenge[] memory asked, bytes16 key) = _admit(slot, twins, holder, Mode.Full);
+        verifier.verify(_loadKey(key), asked, _transcriptOf(asked), proof);
+        _record(slot, twins, holder, Fact(uint64(block.timestamp), Mode.Full, 0), keccak256(proof));
     }
 
     function _proveOptimistic(
@@ -136,27 +138,26 @@ abstract contract Proofs is Lanes {
         bytes calldata claimed,
         bytes calldata signature
     ) private {
-        (IPDPVerifier.Challenge[] memory asked, bytes32 keyId) = _admit(slot, twins, holder, Mode.Optimistic);
+        (IPDPVerifier.Challenge[] memory asked, bytes16 key) = _admit(slot, twins, holder, Mode.Optimistic);
+        _requireDisputable(asked);
         bytes32 transcript = _transcriptOf(asked);
         bytes32 proof = keccak256(claimed);
-        (address signer,,) = ECDSA.tryRecover(keccak256(abi.encode(CLAIM, transcript, proof)), signature);
+        (address signer,,) = ECDSA.tryRecoverCalldata(keccak256(abi.encode(CLAIM, transcript, proof)), signature);
         // A claim can be made from nothing: a stranger could have a holder struck.
         if (signer != holder) revert SyncAuditBadClaimSignature(holder);
-        bytes32 product = verifier.verifyClaimed(_loadKey(keyId), transcript, claimed);
+        bytes32 product = verifier.verifyClaimed(_loadKey(key), transcript, claimed);
         _claims[bytes23(transcript)] = Claim(bytes30(product), false);
-        for (uint256 i = 0; i < twins.length; ++i) {
-            _fact(slot, twins[i], holder).claim = bytes23(transcript);
-        }
-        _announce(slot, twins, holder, Mode.Optimistic, proof);
+        Fact memory fact = Fact(uint64(block.timestamp), Mode.Optimistic, bytes23(transcript));
+        _record(slot, twins, holder, fact, proof);
     }
 
     function _dispute(uint32 slot, bytes32[] memory twins, address holder) private {
         Fact memory fact = _fact(slot, twins[0], holder);
         IPDPVerifier.Challenge[] memory asked = new IPDPVerifier.Challenge[](twins.length);
-        bytes32 keyId;
+        bytes16 key;
         bytes32 seed = _seedOf(slot);
         for (uint256 i = 0; i < twins.length; ++i) {
-            (asked[i], keyId,) = _question(slot, twins[i], holder, seed);
+            (asked[i], key,) = _question(slot, twins[i], holder, seed);
         }
         bytes23 claim = bytes23(_transcriptOf(asked));
         // The transcript of another list of twins is another claim: a wrong list strikes nothing.
@@ -164,16 +165,17 @@ abstract contract Proofs is Lanes {
             fact.mode != Mode.Optimistic || fact.claim != claim || _claims[claim].struck
                 || block.timestamp >= uint256(fact.acceptedAt) + _disputeSeconds
         ) revert SyncAuditNotDisputable(slot, twins[0], holder);
-        bytes32 product = keccak256(verifier.productOf(_loadKey(keyId), asked));
+        bytes32 product = keccak256(verifier.productOf(_loadKey(key), asked));
         if (bytes30(product) == _claims[claim].product) revert SyncAuditClaimHolds(claim);
         _claims[claim].struck = true;
         emit ClaimStruck(slot, claim);
     }
 
-    /// @dev What a holder is asked about these twins now, all under one key; their facts are written.
+    /// @dev What a holder is asked about these twins now, all under one key.
     function _admit(uint32 slot, bytes32[] memory twins, address holder, Mode mode)
         private
-        returns (IPDPVerifier.Challenge[] memory asked, bytes32 keyId)
+        view
+        returns (IPDPVerifier.Challenge[] memory asked, bytes16 key)
     {
         Phase phase = phaseOf(slot);
         // Early, the seed isn't fixed; late, the slot is over: a missing proof is the failure.
@@ -182,36 +184,33 @@ abstract contract Proofs is Lanes {
         asked = new IPDPVerifier.Challenge[](twins.length);
         for (uint256 i = 0; i < twins.length; ++i) {
             bytes32 twin = twins[i];
-            bytes32 key;
+            bytes16 own;
             uint8 modes;
-            (asked[i], key, modes) = _question(slot, twin, holder, seed);
-            if (_keys[key].revokedAt != 0) revert SyncAuditKeyRevoked(key);
+            (asked[i], own, modes) = _question(slot, twin, holder, seed);
+            if (_keys[own].revokedAt != 0) revert SyncAuditKeyRevoked(_keyIdOf(own));
             if (modes & (uint8(1) << uint8(mode)) == 0) revert SyncAuditModeNotAllowed(twin, mode);
-            if (i == 0) keyId = key;
-            else if (key != keyId) revert SyncAuditBadBatch();
-            Fact storage fact = _fact(slot, twin, holder);
+            if (i == 0) key = own;
+            else if (own != key) revert SyncAuditBadBatch();
             // At most one in each period: a second one would replace what others rest on.
-            if (fact.mode != Mode.None) revert SyncAuditDuplicateProof(slot, twin, holder);
-            (fact.acceptedAt, fact.mode) = (uint64(block.timestamp), mode);
+            if (_fact(slot, twin, holder).mode != Mode.None) revert SyncAuditDuplicateProof(slot, twin, holder);
         }
     }
 
     function _question(uint32 slot, bytes32 twin, address holder, bytes32 seed)
         private
         view
-        returns (IPDPVerifier.Challenge memory challenge, bytes32 keyId, uint8 modes)
+        returns (IPDPVerifier.Challenge memory challenge, bytes16 key, uint8 modes)
     {
-        address tagger = dutyAt(twin, holder, slot).tagger;
+        address tagger = _dutyAt(twin, holder, slot).tagger;
         if (tagger == address(0)) revert SyncAuditNotAssigned(twin, holder, slot);
-        TagSet memory set = tagsAt(twin, tagger, slot);
-        if (set.blocks == 0) revert SyncAuditNoTags(twin, tagger, slot);
-        Policy memory policy = policyAt(twin, slot);
+        TagEntry storage tags = _tagsAt(twin, tagger, slot);
+        uint32 blocks = tags.blocks;
+        if (blocks == 0) revert SyncAuditNoTags(twin, tagger, slot);
+        PolicyEntry storage policy = _policyAt(twin, slot);
+        (bytes32 tau, uint16 size) = (tags.tau, policy.size);
         // The holder is in it, so that nobody hands in another's proof; tau stands for everything else.
-        challenge.tau = set.tau;
-        challenge.sigma = keccak256(abi.encode(CHALLENGE, seed, set.tau, holder, uint256(policy.size)));
-        challenge.blocks = set.blocks;
-        challenge.size = policy.size;
-        return (challenge, set.keyId, policy.modes);
+        bytes32 sigma = keccak256(abi.encode(CHALLENGE, seed, tau, holder, uint256(size)));
+        return (IPDPVerifier.Challenge(tau, sigma, blocks, size), tags.key, policy.modes);
     }
 
     /// @dev Of one challenge its own sigma; of several a hash of all, so that errors can't be made to cancel.
@@ -224,10 +223,22 @@ abstract contract Proofs is Lanes {
         return keccak256(abi.encodePacked(BATCH, sigmas));
     }
 
-    function _announce(uint32 slot, bytes32[] memory twins, address holder, Mode mode, bytes32 proof) private {
+    function _record(uint32 slot, bytes32[] memory twins, address holder, Fact memory fact, bytes32 proof) private {
         for (uint256 i = 0; i < twins.length; ++i) {
-            emit ProofAccepted(slot, twins[i], holder, mode, proof);
+            Fact storage stored = _fact(slot, twins[i], holder);
+            (stored.acceptedAt, stored.mode, stored.claim) = (fact.acceptedAt, fact.mode, fact.claim);
+            emit ProofAccepted(slot, twins[i], holder, fact.mode, proof);
         }
+    }
+
+    /// @dev A dispute computes the whole product in one transaction: a claim of more factors than fit into a block could
+    /// be false, and nobody could strike it. As many as one twin may be asked for: 18 million gas.
+    function _requireDisputable(IPDPVerifier.Challenge[] memory asked) private pure {
+        uint256 factors = 0;
+        for (uint256 i = 0; i < asked.length; ++i) {
+            factors += asked[i].size < asked[i].blocks ? asked[i].size : asked[i].blocks;
+        }
+        if (factors > MAX_SIZE) revert SyncAuditBadBatch();
     }
 
     function _requireBatch(bytes32[] calldata twins) private pure {

@@ -79,34 +79,49 @@ library Modular {
     }
 
     /// @notice output = 4·x·y mod N, by (x + y)² - (x - y)². The output may be an input.
+    /// @dev Spelled out word by word: a loop costs as much again as what is in it, and this is where the gas goes.
     function mul4(uint256 field, uint256 x, uint256 y, uint256 output) internal view {
         assembly ("memory-safe") {
+            function plus(to, a, b, carry) -> next {
+                let word := mload(a)
+                let t := add(word, mload(b))
+                let u := add(t, carry)
+                mstore(to, u)
+                next := or(lt(t, word), lt(u, t))
+            }
+            function minus(to, a, b, borrow) -> next {
+                let word := mload(a)
+                let other := mload(b)
+                let t := sub(word, other)
+                mstore(to, sub(t, borrow))
+                next := or(lt(word, other), lt(t, borrow))
+            }
+
             let base := add(field, 96)
             let modulus := add(field, 384)
             let first := add(field, 640)
             let second := add(field, 896)
 
             let carry := 0
-            for { let i := 256 } i {} {
-                i := sub(i, 32)
-                let a := mload(add(x, i))
-                let t := add(a, mload(add(y, i)))
-                let u := add(t, carry)
-                carry := or(lt(t, a), lt(u, t))
-                mstore(add(base, i), u)
-            }
+            carry := plus(add(base, 224), add(x, 224), add(y, 224), carry)
+            carry := plus(add(base, 192), add(x, 192), add(y, 192), carry)
+            carry := plus(add(base, 160), add(x, 160), add(y, 160), carry)
+            carry := plus(add(base, 128), add(x, 128), add(y, 128), carry)
+            carry := plus(add(base, 96), add(x, 96), add(y, 96), carry)
+            carry := plus(add(base, 64), add(x, 64), add(y, 64), carry)
+            carry := plus(add(base, 32), add(x, 32), add(y, 32), carry)
+            carry := plus(base, x, y, carry)
             // x + y < 2N, and N has all 2048 bits: taking it away once is enough.
             if carry {
-                let borrow := 0
-                for { let i := 256 } i {} {
-                    i := sub(i, 32)
-                    let at := add(base, i)
-                    let a := mload(at)
-                    let b := mload(add(modulus, i))
-                    let t := sub(a, b)
-                    mstore(at, sub(t, borrow))
-                    borrow := or(lt(a, b), lt(t, borrow))
-                }
+                carry := 0
+                carry := minus(add(base, 224), add(base, 224), add(modulus, 224), carry)
+                carry := minus(add(base, 192), add(base, 192), add(modulus, 192), carry)
+                carry := minus(add(base, 160), add(base, 160), add(modulus, 160), carry)
+                carry := minus(add(base, 128), add(base, 128), add(modulus, 128), carry)
+                carry := minus(add(base, 96), add(base, 96), add(modulus, 96), carry)
+                carry := minus(add(base, 64), add(base, 64), add(modulus, 64), carry)
+                carry := minus(add(base, 32), add(base, 32), add(modulus, 32), carry)
+                carry := minus(base, base, modulus, carry)
             }
             mstore(add(field, 352), 2)
             if iszero(and(eq(returndatasize(), 256), staticcall(gas(), 5, field, 640, first, 256))) { revert(0, 0) }
@@ -124,37 +139,36 @@ library Modular {
                     break
                 }
             }
-            let lacking := 0
-            for { let i := 256 } i {} {
-                i := sub(i, 32)
-                let a := mload(add(larger, i))
-                let b := mload(add(smaller, i))
-                let t := sub(a, b)
-                mstore(add(base, i), sub(t, lacking))
-                lacking := or(lt(a, b), lt(t, lacking))
-            }
+            carry := 0
+            carry := minus(add(base, 224), add(larger, 224), add(smaller, 224), carry)
+            carry := minus(add(base, 192), add(larger, 192), add(smaller, 192), carry)
+            carry := minus(add(base, 160), add(larger, 160), add(smaller, 160), carry)
+            carry := minus(add(base, 128), add(larger, 128), add(smaller, 128), carry)
+            carry := minus(add(base, 96), add(larger, 96), add(smaller, 96), carry)
+            carry := minus(add(base, 64), add(larger, 64), add(smaller, 64), carry)
+            carry := minus(add(base, 32), add(larger, 32), add(smaller, 32), carry)
+            carry := minus(base, larger, smaller, carry)
             if iszero(and(eq(returndatasize(), 256), staticcall(gas(), 5, field, 640, second, 256))) { revert(0, 0) }
 
-            lacking := 0
-            for { let i := 256 } i {} {
-                i := sub(i, 32)
-                let a := mload(add(first, i))
-                let b := mload(add(second, i))
-                let t := sub(a, b)
-                mstore(add(output, i), sub(t, lacking))
-                lacking := or(lt(a, b), lt(t, lacking))
-            }
-            if lacking {
+            carry := 0
+            carry := minus(add(output, 224), add(first, 224), add(second, 224), carry)
+            carry := minus(add(output, 192), add(first, 192), add(second, 192), carry)
+            carry := minus(add(output, 160), add(first, 160), add(second, 160), carry)
+            carry := minus(add(output, 128), add(first, 128), add(second, 128), carry)
+            carry := minus(add(output, 96), add(first, 96), add(second, 96), carry)
+            carry := minus(add(output, 64), add(first, 64), add(second, 64), carry)
+            carry := minus(add(output, 32), add(first, 32), add(second, 32), carry)
+            carry := minus(output, first, second, carry)
+            if carry {
                 carry := 0
-                for { let i := 256 } i {} {
-                    i := sub(i, 32)
-                    let at := add(output, i)
-                    let a := mload(at)
-                    let t := add(a, mload(add(modulus, i)))
-                    let u := add(t, carry)
-                    carry := or(lt(t, a), lt(u, t))
-                    mstore(at, u)
-                }
+                carry := plus(add(output, 224), add(output, 224), add(modulus, 224), carry)
+                carry := plus(add(output, 192), add(output, 192), add(modulus, 192), carry)
+                carry := plus(add(output, 160), add(output, 160), add(modulus, 160), carry)
+                carry := plus(add(output, 128), add(output, 128), add(modulus, 128), carry)
+                carry := plus(add(output, 96), add(output, 96), add(modulus, 96), carry)
+                carry := plus(add(output, 64), add(output, 64), add(modulus, 64), carry)
+                carry := plus(add(output, 32), add(output, 32), add(modulus, 32), carry)
+                carry := plus(output, output, modulus, carry)
             }
         }
     }

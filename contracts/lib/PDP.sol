@@ -109,7 +109,7 @@ library PDP {
         returns (bytes32 keyId, bytes memory generator)
     {
         _requireAllowed(modulus, exponentBits);
-        keyId = keccak256(abi.encodePacked(KEY, uint256(exponentBits), modulus));
+        keyId = keyIdOf(modulus, exponentBits);
         uint256 field = Modular.open(modulus);
         generator = new bytes(256);
         uint256 output;
@@ -126,6 +126,11 @@ library PDP {
             tooSmall := and(iszero(high), lt(mload(add(output, 224)), 2))
         }
         if (tooSmall) revert IPDPVerifier.PDPBadKey();
+    }
+
+    /// @notice Identity of a key.
+    function keyIdOf(bytes memory modulus, uint32 exponentBits) internal pure returns (bytes32) {
+        return keccak256(abi.encodePacked(KEY, uint256(exponentBits), modulus));
     }
 
     /// @notice As `IPDPVerifier.blockBytes`. The exponents are Mersenne primes above every block: with a smaller one
@@ -145,9 +150,30 @@ library PDP {
             odd >>= 1;
             ++twos;
         }
+        bytes32 domain = MILLER_RABIN;
+        uint256 seed;
+        uint256 input;
+        assembly ("memory-safe") {
+            seed := mload(0x40) // domain, candidate, round
+            input := add(seed, 96)
+            mstore(0x40, add(input, 192))
+            mstore(seed, domain)
+            mstore(add(seed, 32), candidate)
+            mstore(input, 32)
+            mstore(add(input, 32), 32)
+            mstore(add(input, 64), 32)
+            mstore(add(input, 128), odd)
+            mstore(add(input, 160), candidate)
+        }
         for (uint256 i = 0; i < ROUNDS; ++i) {
-            uint256 base = uint256(keccak256(abi.encode(MILLER_RABIN, candidate, i))) % (candidate - 3) + 2;
-            uint256 x = Modular.wordPower(base, odd, candidate);
+            uint256 x;
+            assembly ("memory-safe") {
+                mstore(add(seed, 64), i)
+                mstore(add(input, 96), add(mod(keccak256(seed, 96), sub(candidate, 3)), 2))
+                // Without gas it returns nothing.
+                if iszero(and(eq(returndatasize(), 32), staticcall(gas(), 5, input, 192, 0, 32))) { revert(0, 0) }
+                x := mload(0)
+            }
             if (x == 1 || x == candidate - 1) continue;
             bool composite = true;
             for (uint256 square = 1; square < twos; ++square) {

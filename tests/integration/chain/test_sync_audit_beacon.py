@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -13,7 +14,7 @@ from chain.errors import (
     TwinRegistrySuspended,
     TwinRegistryUnknownStation,
 )
-from chain.pdp.beacon import seed_of
+from chain.pdp.beacon import BeaconDomain, HashChain, seed_of
 from tests.integration.chain.audit_fixtures import Asked
 from tests.integration.consortium import Consortium, digest
 from tests.slots import Slots
@@ -168,3 +169,100 @@ def test_who_is_admitted_in_mid_slot_changes_nothing_of_it(slots: Slots) -> None
     slots.reveal(1, 1)
     slots.go_to(1, Phase.PROVING)
     assert int(slots.audit.beacon_of(1).seed, 16) != 0
+
+
+def test_who_withholds_picks_among_two_seeds_that_python_knows_and_no_more(slots: Slots) -> None:
+    slots.anchor(1)
+    chain, address = slots.world.chain, slots.audit.address
+    values = [(s.address, slots.chains[s.address].value(1)) for s in slots.stations]
+    seeds = []
+    for shown in (values, values[:2]):
+        snapshot = chain.rpc("evm_snapshot")
+        slots.reveal(1, *range(len(shown)))
+        slots.go_to(1, Phase.PROVING)
+        seeds.append(slots.audit.beacon_of(1).seed)
+        chain.rpc("evm_revert", (snapshot,))
+    assert seeds == ["0x" + seed_of(chain.chain_id, address, 1, shown).hex() for shown in (values, values[:2])]
+    assert seeds[0] != seeds[1]
+
+
+def test_of_a_void_slot_everybody_reads_who_has_withheld(slots: Slots) -> None:
+    slots.anchor(1)
+    slots.reveal(1, 1)
+    for slot, phase in ((1, Phase.PROVING), (1, Phase.CLOSED), (2, Phase.OPEN)):
+        slots.go_to(slot, phase)
+        beacon = slots.audit.beacon_of(1)
+        assert (beacon.electorate, beacon.revealed, beacon.required, beacon.withheld) == (0b111, 0b010, 2, 0b101)
+        assert int(beacon.seed, 16) == 0
+
+
+def test_where_nobody_reveals_there_is_no_elector_and_nobody_is_asked(slots: Slots) -> None:
+    asked = Asked.of(slots)
+    slots.anchor(asked.slot)
+    slots.go_to(asked.slot, Phase.PROVING)
+    beacon = slots.audit.beacon_of(asked.slot)
+    assert (beacon.electorate, beacon.revealed, beacon.required, int(beacon.seed, 16)) == (0, 0, 1, 0)
+    with pytest.raises(SyncAuditNoBeacon) as caught:
+        slots.audit.challenge_of(asked.slot, asked.twin, asked.holder())
+    assert (caught.value.slot, caught.value.count, caught.value.required) == (asked.slot, 0, 1)
+
+
+def test_anchors_and_reveals_are_taken_up_to_the_last_second_of_their_phase(slots: Slots) -> None:
+    slots.anchor(1, 0, 1)
+    third = slots.stations[2]
+    opened, sealed, proving = (slots.clock.start_of(1, phase) for phase in (Phase.OPEN, Phase.SEALED, Phase.PROVING))
+    chain = HashChain.generate(BeaconDomain(slots.world.chain.chain_id, slots.audit.address, third.address), 0, 10)
+    slots.next_at(sealed - 1)
+    slots.audit.set_anchor(third, chain.anchor)
+    assert (slots.world.chain.timestamp() - opened, slots.audit.anchor_of(third.address)) == (59, (chain.anchor, 1))
+    slots.next_at(sealed)
+    with pytest.raises(SyncAuditUnexpectedPhase):
+        slots.audit.set_anchor(third, chain.anchor)
+    slots.audit.reveal(third, chain.value(1))
+    assert slots.world.chain.timestamp() == sealed
+    first, second = slots.stations[:2]
+    slots.next_at(proving - 1)
+    slots.audit.reveal(first, slots.chains[first.address].value(1))
+    slots.next_at(proving)
+    with pytest.raises(SyncAuditUnexpectedPhase):
+        slots.audit.reveal(second, slots.chains[second.address].value(1))
+    assert slots.audit.beacon_of(1).revealed == 0b101
+
+
+def test_a_new_anchor_ends_the_old_chain(slots: Slots) -> None:
+    slots.anchor(1, 0)
+    station = slots.stations[0]
+    old = slots.chains[station.address]
+    slots.reveal(1, 0)
+    slots.anchor(2, 0)
+    slots.go_to(2, Phase.SEALED)
+    with pytest.raises(SyncAuditBadReveal) as caught:
+        slots.audit.reveal(station, old.value(2))
+    assert caught.value.station == station.address
+    slots.reveal(2, 0)
+
+
+@pytest.mark.parametrize("what", ["chain_id", "contract", "station"])
+def test_a_chain_of_values_made_for_elsewhere_reveals_nothing_here(slots: Slots, what: str) -> None:
+    station, other = slots.stations[:2]
+    here = BeaconDomain(slots.world.chain.chain_id, slots.audit.address, station.address)
+    change = {"chain_id": 1, "contract": slots.world.ledger.address, "station": other.address}
+    chain = HashChain.generate(replace(here, **{what: change[what]}), 0, 10)
+    slots.go_to(1, Phase.OPEN)
+    slots.audit.set_anchor(station, chain.anchor)
+    slots.go_to(1, Phase.SEALED)
+    with pytest.raises(SyncAuditBadReveal):
+        slots.audit.reveal(station, chain.value(1))
+
+
+def test_who_was_suspended_at_the_first_reveal_is_no_elector_of_the_slot_even_if_reinstated(slots: Slots) -> None:
+    slots.anchor(1)
+    registry, admin, third = slots.world.registry, slots.world.admin, slots.stations[2]
+    registry.suspend_station(admin, third.address, digest("why"))
+    slots.reveal(1, 0)
+    registry.reinstate_station(admin, third.address)
+    with pytest.raises(SyncAuditBadReveal):
+        slots.audit.reveal(third, slots.chains[third.address].value(1))
+    assert slots.audit.beacon_of(1).withheld == 0b010
+    slots.reveal(2)
+    assert slots.audit.beacon_of(2).revealed == 0b111
