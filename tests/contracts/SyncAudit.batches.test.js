@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { keccak256, sliceHex } from "viem";
-import { blockTime, idOf, mineAt } from "./support/consortium.js";
-import { Audit, FOREVER, KEYS, Mode, TIMING, Verdict, aggregate, claimDigest, claimed } from "./support/audit.js";
-import { falseClaim, modesOf, proofOf, signerOf, together } from "./support/audit.js";
-import { transcriptOf, content, productOf } from "./support/pdp.js";
+import { blockTime, gasOf, idOf, mineAt } from "./support/consortium.js";
+import { Audit, BLOCK, FOREVER, KEYS, Mode, TIMING, Verdict, aggregate, claimDigest } from "./support/audit.js";
+import { claimed, falseClaim, modesOf, proofOf, signerOf, together } from "./support/audit.js";
+import { content, productOf, transcriptOf } from "./support/pdp.js";
 
 /** Lanes of station 0 in which station 1 holds, ascending by twin, up to the proofs of their first slot. */
 async function lanesOf(count, policyOf = () => ({}), keyOf = () => KEYS[0]) {
@@ -219,5 +219,39 @@ describe("SyncAudit: a claimed batch", () => {
     const whole = together(lanes, questions(lanes));
     const P = lanes.reduce((product, lane) => (product * productOf(KEYS[0], [lane.challenge()])) % KEYS[0].n, 1n);
     assert.equal(BigInt(sliceHex(whole, 546)), P);
+  });
+});
+
+describe("SyncAudit: how much may be claimed at once", () => {
+  /** Two twins of so many blocks, of which nobody needs the bytes: what is claimed is false. */
+  const claimOf = async (...blocks) => {
+    const w = await Audit.create();
+    await w.registerKey(KEYS[0], w.stations[0]);
+    const twins = [idOf("a"), idOf("b")].sort();
+    for (const [i, twin] of twins.entries()) {
+      await w.c.registerTwin({ twin });
+      await w.c.setGenesis({ twin, model: idOf("model") });
+      await w.policy(twin, { size: 1024 });
+      const tags = [twin, KEYS[0].id, idOf("root"), BigInt(blocks[i] * BLOCK), idOf("tags")];
+      await w.send("registerTags", tags, w.stations[0]);
+      await w.send("assign", [twin, w.stations[1]], w.stations[0]);
+    }
+    await w.openProving(1);
+    const asked = await Promise.all(twins.map((twin) => w.read("challengeOf", [1, twin, w.stations[1]])));
+    const transcript = transcriptOf(asked.map(([challenge]) => challenge));
+    const whole = falseClaim(KEYS[0], transcript);
+    const signature = await signerOf(1).sign({ hash: claimDigest(transcript, whole) });
+    const args = [1, twins, w.stations[1]];
+    return { w, claim: () => w.send("proveBatchOptimistic", [...args, whole, signature]), args };
+  };
+
+  it("is what a dispute can compute in one transaction", async () => {
+    const { w, claim, args } = await claimOf(24, 4000);
+    await w.refuses(claim(), "SyncAuditBadBatch");
+    const largest = await claimOf(24, 1000);
+    await largest.claim();
+    const gas = await gasOf(largest.w.send("disputeBatch", largest.args));
+    assert.ok(gas < 18_000_000, `${gas}`);
+    assert.equal(await largest.w.read("verdict", [args[1][0], args[2], 1]), Verdict.Failed);
   });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
 import { zeroAddress } from "viem";
-import { idOf, people, setOf } from "./support/consortium.js";
+import { idOf, people, setOf, viem } from "./support/consortium.js";
 import { Audit, Phase, pseudonym } from "./support/audit.js";
 
 const NEVER = 2 ** 32 - 1;
@@ -89,6 +89,22 @@ describe("SyncAudit: duties", () => {
     assert.deepEqual(await listed(), []);
     await assign(holder, 1);
     assert.equal((await at(holder, 1)).tagger, w.stations[1]);
+  });
+
+  it("that are given and ended in turn make no proof of their slot dearer", async () => {
+    const [holder] = holders;
+    await assign(holder);
+    await w.goTo(1, Phase.Open);
+    const reads = async () => {
+      const client = await viem.getPublicClient();
+      const { abi, address } = w.contract;
+      return client.estimateContractGas({ abi, address, functionName: "dutyAt", args: [twin, holder, 1] });
+    };
+    await unassign(holder);
+    await assign(holder, 1);
+    const before = await reads();
+    for (let i = 0; i < 8; i++) await unassign(holder, 1).then(() => assign(holder, 1));
+    assert.equal(await reads(), before);
   });
 
   it("pass from one lane to another without a gap or an overlap", async () => {
