@@ -33,6 +33,7 @@ from chain.possession_audit import audit_possession
 from scripts.cli import command, out, run
 from scripts.connections import Network, Reach
 from scripts.home import Home
+from scripts.signals import end_on_sigterm
 from twins.archive import Archive
 from twins.manifest import TwinModelManifest
 from twins.types import Cid, twin_id
@@ -208,6 +209,7 @@ def main(
     quick_: Annotated[bool, typer.Option("--quick", help="Embedded, no fault, nothing written.")] = False,
 ) -> None:
     """Measure (see --help)."""
+    end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="twinledger-") as folder:
         home = Path(folder)
         if quick_:

@@ -5,7 +5,7 @@ consortium agreed on, and when was it last proven that they are still held whole
 them, so it knows no chain::
 
     twin = Twin.open("watch", archive, verifier, max_age=1200)
-    weights = twin.model.arrays
+    weights = twin.model.tensors
 """
 
 from __future__ import annotations

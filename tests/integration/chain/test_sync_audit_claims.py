@@ -16,6 +16,7 @@ from chain.pdp.challenge import batch_transcript, claim_digest
 from chain.pdp.proof import aggregate, prove_together
 from chain.pdp.sources import BytesSource
 from chain.pdp.verification import check_claim
+from chain.slot_steps import SlotAction
 from chain.watcher import ClaimWatcher
 from tests.integration.chain.audit_fixtures import Asked, false_claim
 from tests.integration.consortium import Consortium
@@ -25,6 +26,11 @@ from twins.types import TwinId
 pytestmark = pytest.mark.integration
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+# A contract that calls the address in the first word of its calldata with what follows, and reverts if that does.
+RELAY = (
+    "36602090038060206000376000600091600060006000355af1602057600080fd5b00"
+    #  n = size - 32; copy n bytes; call(gas, word 0, 0, 0, n, 0, 0); stop if it went well
+)
 CLAIMS = AuditPolicy(1 << Mode.FULL | 1 << Mode.OPTIMISTIC, 100, 1, 1, False, 0b111)
 
 
@@ -97,6 +103,26 @@ def test_every_station_s_watcher_finds_a_false_claim_and_one_strikes_it(asked: A
     moment = slots.clock.read()
     steps = [step for watcher in watchers for step in watcher.step(moment)]
     assert len(steps) == 1
+    assert verdict(asked) is Verdict.FAILED
+
+
+def test_a_relay_that_shows_one_claim_and_hands_in_another_deceives_no_watcher(asked: Asked) -> None:
+    slots, transcript = asked.slots, asked.challenge().sigma
+    chain, outsider = slots.world.chain, slots.world.outsider
+    code = bytes.fromhex(RELAY)
+    relay = chain.deploy(outsider, bytes.fromhex(f"60{len(code):02x}600c60003960{len(code):02x}6000f3") + code)
+    function = slots.audit.interface.functions["proveOptimistic"]
+    calls = []
+    for claimed in (false_claim(asked.key, transcript), honest(asked)):
+        signature = slots.stations[1].sign_hash(claim_digest(transcript, claimed))
+        calls.append(function.encode(asked.slot, asked.twin, asked.holder(), claimed, signature))
+    assert relay.contract_address is not None
+    # The false claim is what is called, the right one lies behind it for whoever reads calldata from its end.
+    data = bytes(12) + bytes.fromhex(slots.audit.address[2:]) + calls[0] + calls[1]
+    chain.transact(outsider, relay.contract_address, data)
+    assert verdict(asked) is Verdict.PROVISIONAL
+    (step,) = ClaimWatcher(slots.stations[0], slots.audit, 0).step(slots.clock.read())
+    assert step.action is SlotAction.DISPUTED
     assert verdict(asked) is Verdict.FAILED
 
 
