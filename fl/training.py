@@ -61,7 +61,8 @@ def initial_model(task: Task, seed: int) -> TwinModel:
 def pin() -> None:
     """Make torch reproducible in this process: one thread, and no operation whose result may vary."""
     torch.set_num_threads(THREADS)
-    torch.use_deterministic_algorithms(True)
+    # What use_deterministic_algorithms(True) does, without the compiler that it imports for its sake: 3 seconds.
+    torch.set_deterministic_debug_mode("error")
     # Else every new tensor is filled first, in case somebody reads it uninitialised.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
@@ -100,20 +101,40 @@ def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, prox
 def _train(network: nn.Module, task: Task, examples: Examples, generator: torch.Generator, proximal_mu: float) -> float:
     parameters = list(network.parameters())
     base = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
-    optimiser = torch.optim.SGD(parameters, lr=task.learning_rate, momentum=task.momentum, foreach=True)
+    descent = _Descent(parameters, task)
     network.train()
     total = 0.0
     for _ in range(task.epochs):
         total = 0.0
         for batch in torch.split(torch.randperm(len(examples), generator=generator), task.batch):
-            optimiser.zero_grad(set_to_none=True)
+            network.zero_grad(set_to_none=True)
             loss = functional.cross_entropy(network(examples.x[batch]), examples.y[batch])
             total += float(loss.detach()) * len(batch)
             for parameter, start in zip(parameters, base, strict=False):
                 loss = loss + proximal_mu / 2 * (parameter - start).square().sum()
             torch.autograd.backward(loss)
-            optimiser.step()
+            descent.step()
     return total / len(examples)
+
+
+class _Descent:
+    """SGD with momentum: to the bit what `torch.optim.SGD` does, whose making imports that compiler too."""
+
+    def __init__(self, parameters: list[nn.Parameter], task: Task) -> None:
+        self._parameters, self._task = parameters, task
+        self._momenta: list[Tensor] = []
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        moving = [(p, p.grad) for p in self._parameters if p.grad is not None]
+        if not self._momenta:
+            self._momenta = [gradient.clone() for _, gradient in moving]
+        else:
+            for momentum, (_, gradient) in zip(self._momenta, moving, strict=True):
+                momentum.mul_(self._task.momentum).add_(gradient)
+        for momentum, (parameter, _) in zip(self._momenta, moving, strict=True):
+            parameter.add_(momentum, alpha=-self._task.learning_rate)
 
 
 @torch.no_grad()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,7 @@ from twins.model import TwinModel
 
 pytestmark = pytest.mark.unit
 
+PROJECT = Path(__file__).parents[3]
 PART = tiny.DATASET.load("plain", 4)[3]
 DATA = Examples.of(PART.train_x, PART.train_y)
 TEST = Examples.of(PART.test_x, PART.test_y)
@@ -141,3 +145,31 @@ def test_training_learns_and_the_loss_is_that_of_the_last_epoch() -> None:
 def test_no_test_data_is_no_error() -> None:
     nothing = Examples.of(PART.test_x[:0], PART.test_y[:0])
     assert evaluate(tiny.network(), nothing) == (0, 0.0)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_the_steps_are_those_of_torchs_own_optimiser_to_the_bit(momentum: float) -> None:
+    task = replace(tiny.DATASET.task, momentum=momentum, epochs=3)
+    network, other = tiny.network(), tiny.network()
+    load_model(network, genesis())
+    load_model(other, genesis())
+    train(network, task, DATA, seed=4)
+    optimiser = torch.optim.SGD(other.parameters(), lr=task.learning_rate, momentum=momentum)
+    order = torch.Generator().manual_seed(4)
+    for _ in range(task.epochs):
+        for batch in torch.split(torch.randperm(len(DATA), generator=order), task.batch):
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(other(DATA.x[batch]), DATA.y[batch]).backward()
+            optimiser.step()
+    assert bits([to_model(network)]) == bits([to_model(other)])
+
+
+def test_training_imports_no_compiler() -> None:
+    # torch._dynamo takes three seconds of each of a run's processes.
+    program = (
+        "import sys; from tests.unit.fl import tiny; from fl.training import Examples, train;"
+        "part = tiny.DATASET.load('plain', 1)[0];"
+        "train(tiny.network(), tiny.DATASET.task, Examples.of(part.train_x, part.train_y), seed=1);"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=PROJECT, check=False).returncode == 0
