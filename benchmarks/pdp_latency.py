@@ -44,12 +44,12 @@ from twins.types import sha256_digest, twin_id
 COUNTS = (1, 10, 50)
 STATIONS = 3
 WEIGHTS = 25_000  # of a model: 100 kB, 7 blocks of 16 KiB, as the demo's
-_MEASURED = 3  # slots
+_MEASURED = 2  # slots
 
 
 def slot_of(profile: str, count: int) -> int:
     """Seconds of a slot: half of it is for proofs, and two cores make some three proofs a second for all stations."""
-    return (30 if profile == "embedded" else 60) if count < 50 else (100 if profile == "embedded" else 180)
+    return (30 if profile == "embedded" else 60) if count < 50 else (80 if profile == "embedded" else 150)
 
 
 def enrol(network: Network, archive: Archive, count: int) -> None:

@@ -18,8 +18,9 @@ from flwr.app import Context, Message, MessageType, MetricRecord, RecordDict
 
 from fl import station_trainer
 from fl.arrays import fork, from_record, to_record
-from fl.client_app import RoundConfig, app, read_key
+from fl.client_app import RoundConfig, app
 from fl.datasets import Dataset, Partition, watch
+from fl.keys import read_key
 from twins.contribution import Contribution
 from twins.model import TwinModel
 from twins.types import sha256_digest

@@ -25,7 +25,7 @@ from torch import nn
 from fl._flower_private import KEY_CLIPPING_NORM
 from fl.arrays import from_record, to_record
 from fl.datasets import Partition, Task, get
-from fl.errors import DataError
+from fl.keys import read_key
 from fl.receipts import keep_receipt
 from fl.training import Examples, device_seed, evaluate, load_model, to_model, train
 from twins.contribution import Contribution, SigningDomain, address_of_key
@@ -196,20 +196,3 @@ def _load_device(dataset: str, split: str, index: int, count: int) -> _Device:
 def _partitions(dataset: str, split: str, count: int) -> tuple[Partition, ...]:
     """Spread the data once, not once per device that this process simulates."""
     return get(dataset).load(split, count)
-
-
-def read_key(file: Path) -> bytes:
-    """Read a device's private key: 64 hex digits.
-
-    Raises:
-        DataError: no such file, or another content (which the message doesn't repeat).
-    """
-    try:
-        key = bytes.fromhex(file.read_text().strip().removeprefix("0x"))
-    except OSError as error:
-        raise DataError(f"cannot read the device key {file}: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"device key {file}: expected 64 hex digits") from error
-    if len(key) != 32:
-        raise DataError(f"device key {file}: expected 64 hex digits, got {2 * len(key)}")
-    return key

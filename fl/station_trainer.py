@@ -13,12 +13,13 @@ import torch
 from flwr.app import Message, MessageType, RecordDict
 
 from fl.arrays import from_record, to_record
-from fl.client_app import TRAIN_LOSS, RoundConfig, app, read_key
+from fl.client_app import TRAIN_LOSS, RoundConfig, app
 from fl.datasets import Dataset
 from fl.errors import EngineError, FlError, StrategyError
 from fl.evaluation import Evaluation as Evaluation
 from fl.evaluation import total_of
 from fl.grid import InProcessGrid, Progress
+from fl.keys import read_key
 from fl.privacy import noise_of
 from fl.receipts import Acknowledge, PendingReceipts
 from fl.strategies import StrategySpec

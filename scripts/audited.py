@@ -16,11 +16,11 @@ from chain.holder import Holder
 from chain.pdp.challenge import Challenge
 from chain.pdp.proof import prove
 from chain.pdp.verification import verify
+from scripts.accounts import devnet_account
 from scripts.cli import BadInputError
 from scripts.connections import Network
 from scripts.possession import holding_of
 from scripts.record_options import Place
-from scripts.session import devnet_account
 from twins.archive import Archive
 from twins.errors import TwinsError
 from twins.manifest import TwinManifest

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from fl.client_app import read_key
+from fl.keys import read_key
 from scripts.cli import BadInputError
 from twins.contribution import address_of_key
 from twins.errors import TwinsError

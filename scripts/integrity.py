@@ -35,7 +35,7 @@ from scripts.home import Home
 from scripts.possession import PossessionThread, holding_of, possession_of
 from scripts.record_options import Place, Sender, place, sender, wide, with_options
 from scripts.signals import end_on_sigterm
-from scripts.station_loop import slot_told
+from scripts.told import slot_told
 from twins.archive import Archive
 from twins.types import Address, TwinId, twin_id
 

@@ -24,6 +24,7 @@ import typer
 from chain.accounts import Account
 from chain.hardhat_node import CHAIN_ID
 from chain.station import Windows
+from scripts.accounts import devnet_accounts
 from scripts.cli import (
     DEFAULT_HOME,
     BadInputError,
@@ -74,7 +75,7 @@ from scripts.rule_options import (
     ReaderOption,
     SealedOption,
 )
-from scripts.session import Session, devnet_accounts, enrol, open_session
+from scripts.session import Session, enrol, open_session
 from scripts.settings import FRESH_ENOUGH, RunSettings, require_possible, with_least_updates
 from scripts.signals import end_on_sigterm
 from scripts.signing import Keys, signing

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from chain.accounts import HARDHAT_MNEMONIC, Account
+from chain.accounts import Account
 from chain.connection import Receipt
 from chain.enrolment import enrol_audit, enrol_devices, enrol_genesis, enrol_stations, enrol_twin, missing_stations
-from chain.hardhat_node import CHAIN_ID
 from chain.station import StationFollower
 from chain.values import RoundPolicy
 from fl.station_trainer import Evaluation, StationTrainer, deal
-from scripts.cli import BadInputError
+from scripts.accounts import Accounts, devnet_accounts
 from scripts.connections import Network
 from scripts.home import require_own_keys
 from scripts.readers import ReaderSource
@@ -26,19 +25,6 @@ from twins.manifest import TwinModelManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
 from twins.types import Address, Digest, TwinId, twin_id
-
-
-@dataclass(frozen=True)
-class Accounts:
-    """Who signs a run's transactions.
-
-    Attributes:
-        owner: owns the twin, and as registrar admits stations.
-        stations: by index.
-    """
-
-    owner: Account
-    stations: tuple[Account, ...]
 
 
 @dataclass
@@ -146,30 +132,6 @@ def open_session(
     rosters = [partial(enrol_devices, registry, s.account, s.trainer.roster) for s in session.stations]
     session.setup = sent | {"set roster": [r for r in side_by_side(network.chain, rosters) if r is not None]}
     return session
-
-
-def devnet_accounts(network: Network, count: int) -> Accounts:
-    """Return the devnet's accounts: Hardhat's 0 owns, 1 to ``count`` are the stations.
-
-    Raises:
-        BadInputError: another chain: those keys are public.
-    """
-    owner, *stations = (devnet_account(network, index) for index in range(count + 1))
-    return Accounts(owner, tuple(stations))
-
-
-def devnet_account(network: Network, index: int) -> Account:
-    """Return one of Hardhat's accounts.
-
-    Raises:
-        BadInputError: another chain: those keys are public.
-    """
-    if network.chain.chain_id != CHAIN_ID:
-        raise BadInputError(
-            f"expected a devnet (chain id {CHAIN_ID}), whose stations have public keys, got chain id "
-            f"{network.chain.chain_id}; give --station-keys and --admin-key"
-        )
-    return Account.from_mnemonic(HARDHAT_MNEMONIC, index)
 
 
 def enrol(

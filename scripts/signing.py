@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.accounts import Accounts, devnet_accounts
 from scripts.connections import Network
 from scripts.keys import read_account, read_accounts
 from scripts.process_run import Signer
-from scripts.session import Accounts, devnet_accounts
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from chain.accounts import Account
 from chain.enrolment import enrol_devices
 from chain.hardhat_node import CHAIN_ID
 from fl.station_trainer import deal
+from scripts.accounts import devnet_account
 from scripts.cli import (
     DEFAULT_HOME,
     BadInputError,
@@ -54,11 +55,11 @@ from scripts.possession import PossessionThread, holding_of, possession_of
 from scripts.readers import Readers
 from scripts.recorded import recorded_settings
 from scripts.rule_options import ReaderOption
-from scripts.session import devnet_account
 from scripts.settings import RunSettings
 from scripts.signals import end_on_sigterm
-from scripts.station_loop import StationLoop, Tell, Told, slot_told
+from scripts.station_loop import StationLoop
 from scripts.station_parts import LocalStation, assemble
+from scripts.told import Tell, Told, slot_told
 from twins.archive import Archive
 from twins.types import twin_id
 

@@ -5,19 +5,16 @@ Whatever it knows is read from the chain, so it may be killed at any moment and 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from time import monotonic, perf_counter
 
 from chain.errors import ContractRevertError, RecordError, UndoneError
-from chain.slot_steps import SlotStep
 from chain.station import Due, Step, Unsettled
 from chain.values import RoundState, RoundStatus
 from fl.errors import FlError
 from fl.station_trainer import Evaluation
 from scripts.connections import Network
 from scripts.station_parts import LocalStation
+from scripts.told import Tell, Told
 from scripts.waiting import Consortium, Wait, waiting_for
 from twins.canonical import Json
 from twins.errors import TwinsError
@@ -30,39 +27,6 @@ _QUIET = 2.0  # seconds that a wait takes before it is worth a line
 _SLOWEST = 5.0  # seconds between attempts at what fails
 _STUBBORN = 10.0  # seconds until evidence that was wrong is fetched again, if nothing else has changed
 _REFUSALS = 10  # in a row, of steps that were due when they were prepared
-
-
-@dataclass(frozen=True)
-class Told:
-    """One line of a station's output.
-
-    Attributes:
-        event: what kind; an `Action`'s value, or ``head``, ``waiting``, ``refused``, ``failed``, ``again``;
-            ``slot`` of a possession check.
-        round: which one; of a possession check None.
-        words: for people.
-        values: for programs, beside these.
-    """
-
-    event: str
-    round: int | None
-    words: str
-    values: Mapping[str, Json] = field(default_factory=dict)
-
-    def to_json(self) -> dict[str, Json]:
-        """Return it as JSON values."""
-        return {"time": round(time.time(), 3), "event": self.event, "round": self.round, **self.values}
-
-
-Tell = Callable[[Told], None]
-
-
-def slot_told(step: SlotStep) -> Told:
-    """Return the line of a step of the possession check."""
-    gas = None if step.receipt is None else step.receipt.gas_used
-    values: dict[str, Json] = {"action": step.action.value, "slot": step.slot, "twins": list(step.twins), "gas": gas}
-    words = step.words if gas is None else f"{step.words} ({gas:,} gas)"
-    return Told("slot", None, words, values | dict(step.values))
 
 
 class StationLoop:

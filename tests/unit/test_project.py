@@ -45,6 +45,12 @@ def test_every_package_keeps_the_import_rule() -> None:
     assert violations(ROOT) == []
 
 
+def test_commands_that_train_nothing_start_without_torch() -> None:
+    names = ("deploy", "devnet", "dispute", "grants", "guard", "integrity", "keys")
+    program = f"import sys; import {', '.join(f'scripts.{name}' for name in names)}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("path", "source", "breach"),
     [

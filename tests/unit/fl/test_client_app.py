@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fl.arrays import fork, from_record, to_record
-from fl.client_app import RoundConfig, app, read_key
+from fl.client_app import RoundConfig, app
 from fl.errors import DataError
 from fl.grid import InProcessGrid
+from fl.keys import read_key
 from tests.unit.fl import tiny
 from tests.unit.fl.world import DOMAIN, SEED, TWIN, account, device, digest_of, genesis, key_files
 from tests.unit.twins.strategies import addresses, digests, models, twin_ids

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl.client_app import read_key
+from fl.keys import read_key
 from scripts.cli import BadInputError
 from scripts.home import Home, create_private, given_device_keys, require_own_keys, write_atomically
 from twins.contribution import address_of_key

@@ -1,0 +1,24 @@
+"""Devices' private keys, in files: read without torch, which takes two seconds to import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fl.errors import DataError
+
+
+def read_key(file: Path) -> bytes:
+    """Read a device's private key: 64 hex digits.
+
+    Raises:
+        DataError: no such file, or another content (which the message doesn't repeat).
+    """
+    try:
+        key = bytes.fromhex(file.read_text().strip().removeprefix("0x"))
+    except OSError as error:
+        raise DataError(f"cannot read the device key {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"device key {file}: expected 64 hex digits") from error
+    if len(key) != 32:
+        raise DataError(f"device key {file}: expected 64 hex digits, got {2 * len(key)}")
+    return key
