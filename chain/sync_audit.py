@@ -143,7 +143,7 @@ class SyncAudit(AuditFacts):
         Raises:
             As `prove`, and SyncAuditUnsortedSigners, SyncAuditNotElector, SyncAuditNoQuorum.
         """
-        return self._transact(account, "attest", slot, twin, holder, keccak(proof), signatures)
+        return self._transact(account, "attest", slot, twin, holder, keccak(proof), b"".join(signatures))
 
     def dispute(self, account: Account, slot: int, twins: Sequence[TwinId], holder: Address) -> Receipt:
         """Have a claim's product computed by the contract, and strike it if it is wrong; anybody may.

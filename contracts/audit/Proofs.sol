@@ -17,6 +17,8 @@ abstract contract Proofs is Lanes {
     bytes32 private constant BATCH = keccak256("twin-pdp/v1/batch");
     bytes32 private constant CLAIM = keccak256("twin-pdp/v1/claim");
     bytes32 private constant QUORUM = keccak256("twin-pdp/v1/quorum");
+    /// @dev Bytes of a signature: r, s, v.
+    uint256 private constant SIGNATURE = 65;
 
     struct Claim {
         bytes30 product;
@@ -61,27 +63,12 @@ abstract contract Proofs is Lanes {
     }
 
     /// @inheritdoc ISyncAudit
-    function attest(uint32 slot, bytes32 twin, address holder, bytes32 proofHash, bytes[] calldata signatures)
-        external
-    {
+    function attest(uint32 slot, bytes32 twin, address holder, bytes32 proofHash, bytes calldata signatures) external {
         (IPDPVerifier.Challenge[] memory asked,) = _admit(slot, _one(twin), holder, Mode.Quorum);
         bytes32 digest = keccak256(
             abi.encode(QUORUM, block.chainid, address(this), slot, twin, asked[0].sigma, proofHash)
         );
-        uint64 electorate = _draws[slot].electorate;
-        address last = address(0);
-        for (uint256 i = 0; i < signatures.length; ++i) {
-            // Of a second spelling of a signature (s in the upper half of the order) nobody is the signer.
-            (address signer,,) = ECDSA.tryRecoverCalldata(digest, signatures[i]);
-            if (signer == address(0)) revert SyncAuditNotElector(signer);
-            if (signer <= last) revert SyncAuditUnsortedSigners();
-            last = signer;
-            (uint8 index,) = registry.electorOf(signer); // reverts for outsiders, and for who is suspended by now
-            // A holder's own word is what the proof is there to replace.
-            if (!electorate.has(StationSet.only(index)) || signer == holder) revert SyncAuditNotElector(signer);
-        }
-        uint256 required = 2 * uint256(electorate.count()) / 3 + 1;
-        if (signatures.length < required) revert SyncAuditNoQuorum(uint8(signatures.length), uint8(required));
+        _requireQuorum(_draws[slot].electorate, holder, digest, signatures);
         _record(slot, _one(twin), holder, Fact(uint64(block.timestamp), Mode.Quorum, 0), proofHash);
     }
 
@@ -239,6 +226,31 @@ abstract contract Proofs is Lanes {
             factors += asked[i].size < asked[i].blocks ? asked[i].size : asked[i].blocks;
         }
         if (factors > MAX_SIZE) revert SyncAuditBadBatch();
+    }
+
+    /// @dev Reverts unless two thirds of the electorate and one more have signed, the holder not among them.
+    function _requireQuorum(uint64 electorate, address holder, bytes32 digest, bytes calldata signatures)
+        private
+        view
+    {
+        uint256 count = signatures.length / SIGNATURE;
+        if (signatures.length % SIGNATURE != 0) revert SyncAuditNotElector(address(0));
+        uint256 required = 2 * uint256(electorate.count()) / 3 + 1;
+        if (count < required) revert SyncAuditNoQuorum(uint8(count), uint8(required));
+        address[] memory signers = new address[](count);
+        address last = address(0);
+        for (uint256 i = 0; i < count; ++i) {
+            bytes calldata signature = signatures[i * SIGNATURE:(i + 1) * SIGNATURE];
+            // Of a second spelling of a signature (s in the upper half of the order) nobody is the signer. A holder's
+            // own word is what the proof is there to replace.
+            (address signer,,) = ECDSA.tryRecoverCalldata(digest, signature);
+            if (signer == address(0) || signer == holder) revert SyncAuditNotElector(signer);
+            if (signer <= last) revert SyncAuditUnsortedSigners();
+            signers[i] = last = signer;
+        }
+        // Reverts for outsiders, and for who is suspended by now.
+        uint64 late = registry.electorsOf(signers) & ~electorate;
+        if (late != 0) revert SyncAuditNotElector(registry.stationAt(late.nth(0)));
     }
 
     function _requireBatch(bytes32[] calldata twins) private pure {

@@ -216,9 +216,9 @@ interface ISyncAudit {
         bytes calldata signature
     ) external;
     /// @notice Records that stations have verified a proof that they were given off the chain.
-    /// @param signatures 65 bytes each, strictly ascending by signer: floor(2n/3) + 1 of the slot's n electors, none of
-    /// them the holder.
-    function attest(uint32 slot, bytes32 twin, address holder, bytes32 proofHash, bytes[] calldata signatures) external;
+    /// @param signatures 65 bytes each, one after another, strictly ascending by signer: floor(2n/3) + 1 of the slot's n
+    /// electors, none of them the holder.
+    function attest(uint32 slot, bytes32 twin, address holder, bytes32 proofHash, bytes calldata signatures) external;
     /// @notice Strikes a claim whose product is wrong; reverts with `SyncAuditClaimHolds` if it is right.
     function dispute(uint32 slot, bytes32 twin, address holder) external;
     function disputeBatch(uint32 slot, bytes32[] calldata twins, address holder) external;

@@ -163,4 +163,7 @@ interface ITwinRegistry {
 
     /// @notice What the ledger needs of a station that votes or accuses; reverts as `openingOf`.
     function electorOf(address account) external view returns (uint8 index, uint64 active);
+
+    /// @notice The set of stations that have these accounts; reverts as `openingOf` for any that isn't an active one.
+    function electorsOf(address[] calldata accounts) external view returns (uint64 stations);
 }

@@ -193,6 +193,13 @@ abstract contract Stations is ITwinRegistry, AccessControl {
         return (record.index, record.active);
     }
 
+    /// @inheritdoc ITwinRegistry
+    function electorsOf(address[] calldata accounts) external view returns (uint64 stations) {
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            stations |= StationSet.only(_activeRecord(accounts[i]).index);
+        }
+    }
+
     function _stationRecord(address account) internal view returns (StationRecord storage record) {
         record = _stations[account];
         if (!record.registered) revert TwinRegistryUnknownStation(account);

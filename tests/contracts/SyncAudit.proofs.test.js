@@ -135,7 +135,7 @@ describe("SyncAudit: what is refused first", () => {
     await w.refuses(send(6), "SyncAuditDuplicateProof", [6, twin, holder]);
     const claim = w.send("proveOptimistic", [6, twin, holder, "0x", "0x"]);
     await w.refuses(claim, "SyncAuditModeNotAllowed", [twin, Mode.Optimistic]);
-    await w.refuses(w.send("attest", [6, twin, holder, ZERO, []]), "SyncAuditModeNotAllowed", [twin, Mode.Quorum]);
+    await w.refuses(w.send("attest", [6, twin, holder, ZERO, "0x"]), "SyncAuditModeNotAllowed", [twin, Mode.Quorum]);
   });
 
   it("a slot without any reveal asks nothing, and says so", async () => {
@@ -159,7 +159,7 @@ describe("SyncAudit: what is refused first", () => {
     await w.goTo(slot, Closed);
     const late = ["SyncAuditUnexpectedPhase", [slot, Closed, Proving]];
     await w.refuses(w.send("proveOptimistic", [slot, twin, holder, "0x", "0x"]), ...late);
-    await w.refuses(w.send("attest", [slot, twin, holder, zeroHash, []]), ...late);
+    await w.refuses(w.send("attest", [slot, twin, holder, zeroHash, "0x"]), ...late);
     const twins = [ZERO, twin];
     await w.refuses(w.send("proveBatch", [slot, twins, holder, "0x"]), ...late);
     await w.refuses(w.send("proveBatchOptimistic", [slot, twins, holder, "0x", "0x"]), ...late);

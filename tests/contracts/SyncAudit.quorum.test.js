@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, describe, it } from "node:test";
-import { getAddress, keccak256, sliceHex, zeroAddress, zeroHash } from "viem";
+import { concat, getAddress, keccak256, sliceHex, zeroAddress, zeroHash } from "viem";
 import { accounts, people, setOf } from "./support/consortium.js";
 import { Audit, CHAIN_ID, FOREVER, Mode, Phase, Verdict, modesOf, signerOf } from "./support/audit.js";
 import { mirrored } from "./support/evidence.js";
@@ -29,7 +29,7 @@ describe("SyncAudit: a quorum of stations", () => {
   const signed = (indices, change) =>
     Promise.all(indices.map((index) => signerOf(index).sign({ hash: statement(change) })));
   const attest = (signatures, { hash = proofHash, holder = lane.holder, slot = lane.slot } = {}) =>
-    w.send("attest", [slot, lane.twin, holder, hash, signatures]);
+    w.send("attest", [slot, lane.twin, holder, hash, concat(["0x", ...signatures])]);
   /** Of another statement the recovered signer is somebody random: an outsider, and maybe out of order before that. */
   const worthless = (signatures, options) => assert.rejects(attest(signatures, options));
 
@@ -86,11 +86,12 @@ describe("SyncAudit: a quorum of stations", () => {
       `${sliceHex(first, 0, 64)}1d`,
       sliceHex(first, 0, 64),
       `${first}00`,
-      "0x",
       `0x${"00".repeat(65)}`,
     ]) {
       await w.refuses(attest([wrong, ...rest]), "SyncAuditNotElector", [zeroAddress]);
     }
+    await worthless([sliceHex(first, 1), ...rest, "0x00"]); // of the right length, each a byte off
+    await w.refuses(attest(rest), "SyncAuditNoQuorum", [3, 4]);
     await attest(good);
   });
 
@@ -178,7 +179,7 @@ describe("SyncAudit: how many stations are a quorum", () => {
       const hash = tagged("quorum", CHAIN_ID, w.contract.address, slot, twin, lane.challenge().sigma, zeroHash);
       const vouching = ascending([...Array(stations).keys()].filter((index) => index !== 1));
       const signatures = await Promise.all(vouching.map((index) => signerOf(index).sign({ hash })));
-      const attest = (count) => w.send("attest", [slot, twin, holder, zeroHash, signatures.slice(0, count)]);
+      const attest = (count) => w.send("attest", [slot, twin, holder, zeroHash, concat(["0x", ...signatures.slice(0, count)])]);
       await w.refuses(attest(required - 1), "SyncAuditNoQuorum", [required - 1, required]);
       if (vouching.length < required) return; // a station's own account can't be vouched for by so few
       await attest(required);
@@ -193,7 +194,7 @@ describe("SyncAudit: a quorum's word", () => {
     const { world: w, slot, twin, holder } = lane;
     const hash = tagged("quorum", CHAIN_ID, w.contract.address, slot, twin, lane.challenge().sigma, zeroHash);
     const signatures = await Promise.all(ascending([0, 2, 3]).map((index) => signerOf(index).sign({ hash })));
-    await w.send("attest", [slot, twin, holder, zeroHash, signatures]);
+    await w.send("attest", [slot, twin, holder, zeroHash, concat(["0x", ...signatures])]);
     assert.equal(await lane.verdict(), Verdict.Attested);
     assert.equal(await w.read("isFresh", [twin, FOREVER]), false);
     assert.equal((await w.read("timeState", [twin])).proven, false);

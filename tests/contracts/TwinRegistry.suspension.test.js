@@ -60,6 +60,7 @@ describe("TwinRegistry: suspension by the guardian", () => {
       () => c.registry.write.voteSuspend([c.stations[1], E], by),
       () => c.registry.read.submitterOf([c.stations[0]]),
       () => c.registry.read.electorOf([c.stations[0]]),
+      () => c.registry.read.electorsOf([[c.stations[2], c.stations[0]]]),
       () => c.registry.read.openingOf([c.twin, c.stations[0]]),
       () => c.open(2),
       () => c.submit(0, 1),
@@ -112,6 +113,7 @@ describe("TwinRegistry: reinstatement", () => {
     ]);
     assert.equal((await c.registry.read.stationSets())[0], setOf(0, 1, 2));
     assert.deepEqual(await c.registry.read.electorOf([c.stations[1]]), [1, setOf(0, 1, 2)]);
+    assert.equal(await c.registry.read.electorsOf([[c.stations[2], c.stations[1]]]), setOf(1, 2));
     assert.equal((await c.registry.read.stationOf([c.stations[1]])).suspended, false);
   });
 
