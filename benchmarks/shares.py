@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fl.datasets import Dataset, Partition
 from fl.datasets.watch import DATASET as WATCH
 
-SHARES = 7  # per subject: 70 devices
 
-
-def _partition(split: str, devices: int) -> tuple[Partition, ...]:
+def _partition(shares: int, split: str, devices: int) -> tuple[Partition, ...]:
     subjects = WATCH.partition("temporal", WATCH.devices)
     parts = []
     for index in range(devices):
@@ -17,20 +17,25 @@ def _partition(split: str, devices: int) -> tuple[Partition, ...]:
         parts.append(
             Partition(
                 f"{whole.name}, share {share}",
-                whole.train_x[share::SHARES],
-                whole.train_y[share::SHARES],
-                whole.test_x[share::SHARES],
-                whole.test_y[share::SHARES],
+                whole.train_x[share::shares],
+                whole.train_y[share::shares],
+                whole.test_x[share::shares],
+                whole.test_y[share::shares],
             )
         )
     return tuple(parts)
 
 
-DATASET = Dataset(
-    name="watch-shares",
-    description=f"the watch data, each subject's windows dealt out to {SHARES} devices",
-    splits={"temporal": WATCH.splits["temporal"]},
-    devices=WATCH.devices * SHARES,
-    task=WATCH.task,
-    partition=_partition,
-)
+def _dataset(shares: int) -> Dataset:
+    return Dataset(
+        name=f"watch-shares-{shares}",
+        description=f"the watch data, each subject's windows dealt out to {shares} devices",
+        splits={"temporal": WATCH.splits["temporal"]},
+        devices=WATCH.devices * shares,
+        task=WATCH.task,
+        partition=partial(_partition, shares),
+    )
+
+
+DATASET = _dataset(7)
+HUNDRED = _dataset(10)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import pdp_tables
+from benchmarks import engine_tables, pdp_tables, throughput_tables
 from benchmarks.accuracies import Measured
 from scripts.cli import command, out, run
 
@@ -145,6 +145,10 @@ not finite: there the head stayed what it was.
 SECTIONS: Mapping[str, Callable[[Any], str]] = {
     "stations": stations,
     "robustness": robustness,
+    "rounds": lambda figures: engine_tables.rounds(figures, table),
+    "throughput": lambda figures: throughput_tables.throughput(figures, table),
+    "overhead": lambda figures: engine_tables.overhead(figures, table),
+    "scaling": lambda figures: engine_tables.scaling(figures, table),
     "pdp-gas": lambda figures: pdp_tables.gas(figures, table),
     "pdp-detection": lambda rows: pdp_tables.detection(rows, table),
     "pdp-faults": lambda figures: pdp_tables.faults(figures, table),

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from eth_account import Account as EthAccount
 from eth_account.signers.local import LocalAccount
-from eth_typing import Hash32
 from eth_utils.exceptions import ValidationError
 
 from chain.errors import ChainError
+from twins.contribution import sign_hash
 from twins.encryption import StationSecret
 from twins.types import Address, parse_address
 
@@ -126,7 +126,7 @@ class Account:
         """
         if len(digest) != 32:
             raise ChainError(f"hash to sign: expected 32 bytes, got {len(digest)}")
-        return bytes(self._signer.unsafe_sign_hash(Hash32(digest)).signature)
+        return sign_hash(digest, bytes(self._signer.key))
 
     def __eq__(self, other: object) -> bool:
         """Equal when the address is."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from chain.accounts import Account
 from chain.connection import Block, Chain, Receipt
-from chain.encoding import Interface
+from chain.encoding import Function, Interface
 from chain.errors import DeploymentError
 from twins.types import Address
 
@@ -40,7 +40,16 @@ class Contract:
 
     def _read(self, function: str, *values: object, block: Block = None) -> tuple[Any, ...]:
         abi = self.interface.functions[function]
-        data = self.chain.call(self.address, abi.encode(*values), block)
+        return self._decoded(abi, self.chain.call(self.address, abi.encode(*values), block), block)
+
+    def _read_all(self, reads: Sequence[tuple[str, Sequence[object]]], block: Block = None) -> list[tuple[Any, ...]]:
+        """Read several things in one round trip."""
+        abis = [self.interface.functions[function] for function, _ in reads]
+        data = [abi.encode(*values) for abi, (_, values) in zip(abis, reads, strict=True)]
+        answers = self.chain.calls(self.address, data, block)
+        return [self._decoded(abi, answer, block) for abi, answer in zip(abis, answers, strict=True)]
+
+    def _decoded(self, abi: Function, data: bytes, block: Block) -> tuple[Any, ...]:
         if not data and abi.outputs.items:
             # A call to an account without code succeeds and returns nothing.
             raise DeploymentError(

@@ -31,7 +31,6 @@ from chain.voting import Voter
 from chain.voting import merged_manifest as merged_manifest
 from twins.aggregation import Merge
 from twins.archive import Archive
-from twins.contribution import SigningDomain
 from twins.encryption import Keyring, ReaderId, StationSecret
 from twins.errors import TwinsError
 from twins.manifest import StationUpdateManifest, TwinManifest
@@ -133,15 +132,10 @@ class StationFollower:
             TwinsError, ChainError, FlError: the preparation failed; it can be done again.
         """
         state = self.state()
-        stations = self.registry.stations()
-        if self.account.address not in stations:
-            raise RecordError(f"account {self.account.address}: expected a station, got one that isn't registered")
-        index = stations.index(self.account.address)
-        active, producers = self.registry.station_sets()
+        index, active, electorate = self._standing()
         if not active >> index & 1:
             return None  # suspended: whatever it sent would be refused
         if state.status in _ENDED:
-            electorate = producers & active or active
             return self._open(state, index, electorate) if state.number < until else None
         if state.status is RoundStatus.EXPIRED:
             number = state.number
@@ -161,11 +155,30 @@ class StationFollower:
             return answer
         return own if isinstance(own, Due) else answers.due(state) or own
 
+    def ahead(self, number: int) -> Due | None:
+        """Prepare this station's update for round ``number``, which is being opened: only its transaction has to wait.
+
+        If the head or the round turn out otherwise, the contract refuses it. None: this station won't be an elector.
+
+        Raises:
+            RecordError, TwinsError, ChainError, FlError: as `due`.
+        """
+        index, _, electorate = self._standing()
+        return self._submit(number) if electorate >> index & 1 else None
+
+    def _standing(self) -> tuple[int, int, int]:
+        """Return this station's index, the active stations, and those that would be a new round's electors."""
+        stations = self.registry.stations()
+        if self.account.address not in stations:
+            raise RecordError(f"account {self.account.address}: expected a station, got one that isn't registered")
+        active, producers = self.registry.station_sets()
+        return stations.index(self.account.address), active, producers & active or active
+
     def _own_part(self, state: RoundState, index: int) -> Due | Unsettled | None:
         if not state.electorate >> index & 1:
             return None
         if state.status is RoundStatus.SUBMITTING and not state.submitted >> index & 1:
-            return self._submit(state)
+            return self._submit(state.number)
         if state.status is not RoundStatus.ATTESTING:
             return None
         if state.voted >> index & 1:
@@ -194,17 +207,17 @@ class StationFollower:
         events = self.ledger.events(self.twin, self.since, kinds=(Genesis,))
         return self.ledger.chain.timestamp(events[0].block) if events else self.now()
 
-    def _submit(self, state: RoundState) -> Due:
+    def _submit(self, number: int) -> Due:
         head = self.ledger.head(self.twin)
-        late = late_update(self._recorded(), state.number, head.number, self.manifest.policy.max_staleness)
+        late = late_update(self._recorded(), number, head.number, self.manifest.policy.max_staleness)
         if late is not None and self._same_roster(late):
-            digest, send = self.recorder.resubmit(late, state.number)
-            self.notice(f"round {state.number}: the training of round {late.trained_round} came late and counts now")
-            return Due(Action.SUBMITTED, state.number, send, digest)
+            self.notice(f"round {number}: the training of round {late.trained_round} came late and counts now")
+            return Due.unstored(Action.SUBMITTED, number, partial(self.recorder.resubmit, late, number))
         self._require_verified(head)
-        update = self.learn(self.base_model(head.model), head.model, state.number, self.history())
-        digest, send = self.recorder.store_update(update, head.number, self.roster)
-        return Due(Action.SUBMITTED, state.number, send, digest)
+        update = self.learn(self.base_model(head.model), head.model, number, self.history())
+        return Due.unstored(
+            Action.SUBMITTED, number, lambda: self.recorder.store_update(update, head.number, self.roster)
+        )
 
     def _require_verified(self, head: Head) -> None:
         """Build on no model that this station hasn't computed itself: by voting for it, or now.
@@ -269,11 +282,6 @@ class StationFollower:
     def _recorded(self) -> list[UpdateSubmitted]:
         events = self.ledger.events(self.twin, self.since, kinds=(UpdateSubmitted,), station=self.account.address)
         return [event for event in events if isinstance(event, UpdateSubmitted)]
-
-    @property
-    def domain(self) -> SigningDomain:
-        """Under which the devices sign."""
-        return SigningDomain(self.ledger.chain.chain_id, self.ledger.address)
 
     def base_model(self, digest: Digest) -> TwinModel:
         """Fetch the weights of a final model.

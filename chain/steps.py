@@ -14,6 +14,9 @@ from twins.updates import History, StationUpdate
 Learn = Callable[[TwinModel, Digest, int, History], StationUpdate]
 """(base model, its manifest's digest, round, this station's history) to the station's update."""
 
+Store = Callable[[], tuple[Digest, Callable[[], Receipt]]]
+"""Stores artifacts and the manifest that names them; returns its digest and what sends that to the chain."""
+
 
 class Action(Enum):
     """What a step did."""
@@ -41,20 +44,46 @@ class Step:
 
 @dataclass(frozen=True)
 class Due:
-    """One action that is due, with all that it names stored: only its transaction is left to be sent."""
+    """One action that is due. What its transaction names is stored before it is sent, whoever sends it.
+
+    Attributes:
+        action: what is due.
+        round: in which.
+        send: sends the transaction and waits until it is mined.
+        digest: of what it names; None for nothing, or for what has yet to be stored.
+        store: stores that; returns its digest and what sends the transaction then. None: all is stored.
+    """
 
     action: Action
     round: int
     send: Callable[[], Receipt]
     digest: Digest | None = None
+    store: Store | None = None
 
-    def record(self) -> Step:
-        """Send the transaction and wait until it is mined.
+    @classmethod
+    def unstored(cls, action: Action, number: int, store: Store) -> Due:
+        """Return an action whose artifacts have yet to be stored: they may be many, and devices needn't wait for it."""
+        return cls(action, number, lambda: store()[1](), None, store)
+
+    def stored(self) -> Due:
+        """Store what is left to be stored; what comes back has only its transaction to send, and holds no artifact.
 
         Raises:
-            ChainError: it wasn't. What was due is decided anew by looking at the chain.
+            StoreError: nothing may be recorded.
         """
-        return Step(self.action, self.round, self.send(), self.digest)
+        if self.store is None:
+            return self
+        digest, send = self.store()
+        return Due(self.action, self.round, send, digest)
+
+    def record(self) -> Step:
+        """Store what is left to be stored, send the transaction and wait until it is mined.
+
+        Raises:
+            StoreError, ChainError: it isn't recorded. What was due is decided anew by looking at the chain.
+        """
+        ready = self.stored()
+        return Step(ready.action, ready.round, ready.send(), ready.digest)
 
 
 @dataclass(frozen=True)

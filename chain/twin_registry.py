@@ -28,6 +28,7 @@ class TwinRegistry(Contract):
     """The registry at one address."""
 
     interface = interface("TwinRegistry")
+    _known = 0  # stations that were there when somebody last asked
 
     # -- stations -------------------------------------------------------------------------------------------
 
@@ -81,9 +82,13 @@ class TwinRegistry(Contract):
 
     def stations(self, block: Block = None) -> tuple[Address, ...]:
         """Return all stations, by index."""
-        (count,) = self._read("stationCount", block=block)
-        # At a named block: a station that is admitted between two reads must not shift what the count said.
-        return tuple(self._read("stationAt", index, block=block)[0] for index in range(count))
+        # As many as there were last time are read with their number; none ever goes.
+        asked = [("stationAt", (index,)) for index in range(self._known)]
+        (count,), *found = self._read_all([("stationCount", ()), *asked], block=block)
+        if count > len(found):
+            found += self._read_all([("stationAt", (index,)) for index in range(len(found), count)], block=block)
+        self._known = count
+        return tuple(address for (address,) in found[:count])
 
     def index_of(self, address: Address, block: Block = None) -> int:
         """Return the index of a station.

@@ -12,22 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.clientapp.mod import fixedclipping_mod
 from flwr.clientapp.typing import ClientAppCallable
-from torch import nn
 
 from fl._flower_private import KEY_CLIPPING_NORM
-from fl.arrays import from_record, to_record
-from fl.datasets import Partition, Task, get
+from fl.arrays import from_record, record_named, to_record
+from fl.devices import device_of
+from fl.engines import Trained, prepared_test, prepared_training, training_of
 from fl.keys import read_key
 from fl.receipts import keep_receipt
-from fl.training import Examples, device_seed, evaluate, load_model, to_model, train
+from fl.training import evaluate, load_model, to_model, train
 from twins.contribution import Contribution, SigningDomain, address_of_key
 from twins.types import Address, Digest, TwinId, sha256_digest
 from twins.updates import DeviceUpdate
@@ -85,20 +84,9 @@ class RoundConfig:
         )
 
 
-@dataclass(frozen=True)
-class _Device:
-    """What stays in the process from message to message; the key doesn't."""
-
-    index: int
-    task: Task
-    network: nn.Module
-    training: Examples
-    testing: Examples
-
-
 def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallable) -> Message:
     """Sign the update as it leaves the device, whatever else has changed it after the training; a mod of Flower's."""
-    received = message.content.config_records["config"]
+    received = record_named(message.content, "config", ConfigRecord)
     config = RoundConfig.from_record(received)
     key = read_key(Path(str(context.node_config["key-file"])))
     folder = context.node_config.get("receipts")
@@ -107,9 +95,9 @@ def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallab
     reply = train(message, context)
     if reply.has_error():
         return reply
-    metrics = dict(reply.content.metric_records["metrics"])
+    metrics = dict(record_named(reply.content, "metrics", MetricRecord))
     examples = metrics.pop("num-examples")
-    payload = DeviceUpdate.encode_payload(from_record(reply.content.array_records["arrays"]), metrics)  # type: ignore[arg-type]
+    payload = DeviceUpdate.encode_payload(from_record(record_named(reply.content, "arrays", ArrayRecord)), metrics)  # type: ignore[arg-type]
     contribution = Contribution(
         config.twin,
         config.round,
@@ -133,7 +121,7 @@ def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallab
 
 def clip_if_told(message: Message, context: Context, train: ClientAppCallable) -> Message:
     """Clip the update to the norm that the station names, if it does, before it is signed; a mod of Flower's."""
-    if KEY_CLIPPING_NORM in message.content.config_records["config"]:
+    if KEY_CLIPPING_NORM in record_named(message.content, "config", ConfigRecord):
         return fixedclipping_mod(message, context, train)
     return train(message, context)
 
@@ -141,58 +129,29 @@ def clip_if_told(message: Message, context: Context, train: ClientAppCallable) -
 @app.train(mods=[sign_what_is_sent, clip_if_told])
 def train_on_device(message: Message, context: Context) -> Message:
     """Train from the base."""
-    device = _device(context)
-    config = message.content.config_records["config"]
-    round_config = RoundConfig.from_record(config)
-    load_model(device.network, from_record(message.content.array_records["arrays"]))
-    loss = train(
-        device.network,
-        device.task,
-        device.training,
-        seed=device_seed(round_config.seed, round_config.round, device.index),
-        proximal_mu=float(config.get("proximal-mu", 0.0)),  # type: ignore[arg-type]
-    )
-    model = to_model(device.network)
+    device = device_of(context.node_config)
+    base = from_record(record_named(message.content, "arrays", ArrayRecord))
+    seed, proximal_mu = training_of(message, device)
+    trained = prepared_training(device.index, seed, proximal_mu, base)
+    if trained is None:
+        load_model(device.network, base)
+        loss = train(device.network, device.task, device.training, seed=seed, proximal_mu=proximal_mu)
+        trained = Trained(to_model(device.network), loss)
     # Training that diverged is said here, with the tensor: a station would only see a signature over nonsense.
-    model.require_finite("the trained model")
-    metrics = MetricRecord({"num-examples": len(device.training), TRAIN_LOSS: loss})
-    return Message(RecordDict({"arrays": to_record(model), "metrics": metrics}), reply_to=message)
+    trained.model.require_finite("the trained model")
+    metrics = MetricRecord({"num-examples": len(device.training), TRAIN_LOSS: trained.loss})
+    return Message(RecordDict({"arrays": to_record(trained.model), "metrics": metrics}), reply_to=message)
 
 
 @app.evaluate()
 def evaluate_on_device(message: Message, context: Context) -> Message:
     """Test a model on the device's own test data."""
-    device = _device(context)
-    load_model(device.network, from_record(message.content.array_records["arrays"]))
-    correct, loss = evaluate(device.network, device.testing)
+    device = device_of(context.node_config)
+    model = from_record(record_named(message.content, "arrays", ArrayRecord))
+    tested = prepared_test(device.index, model)
+    if tested is None:
+        load_model(device.network, model)
+        tested = evaluate(device.network, device.testing)
+    correct, loss = tested
     metrics = MetricRecord({"num-examples": len(device.testing), "correct": correct, "loss": loss})
     return Message(RecordDict({"metrics": metrics}), reply_to=message)
-
-
-def _device(context: Context) -> _Device:
-    config = context.node_config
-    return _load_device(
-        str(config["dataset"]),
-        str(config["split"]),
-        int(config["partition-id"]),
-        int(config["num-partitions"]),
-    )
-
-
-@lru_cache(maxsize=1024)
-def _load_device(dataset: str, split: str, index: int, count: int) -> _Device:
-    found = get(dataset)
-    part = _partitions(dataset, split, count)[index]
-    return _Device(
-        index=index,
-        task=found.task,
-        network=found.task.build(),
-        training=Examples.of(part.train_x, part.train_y),
-        testing=Examples.of(part.test_x, part.test_y),
-    )
-
-
-@lru_cache(maxsize=1)
-def _partitions(dataset: str, split: str, count: int) -> tuple[Partition, ...]:
-    """Spread the data once, not once per device that this process simulates."""
-    return get(dataset).load(split, count)

@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from flwr.app import Message
+from flwr.app import Message, MetricRecord
 
+from fl.arrays import record_named
 from fl.errors import EngineError
 from twins.canonical import Json
 from twins.types import Address
@@ -77,7 +78,7 @@ def _evaluation(reply: Message) -> Evaluation:
     if reply.has_error():
         raise EngineError(f"did not evaluate: {reply.error.reason}")
     try:
-        metrics = reply.content.metric_records["metrics"]
+        metrics = record_named(reply.content, "metrics", MetricRecord)
         correct, examples, loss = metrics["correct"], metrics["num-examples"], metrics["loss"]
     except Exception as error:  # a stranger's bytes
         raise EngineError(f"did not evaluate: {type(error).__name__}: {error}") from error

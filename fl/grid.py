@@ -1,4 +1,4 @@
-"""An in-process Flower `Grid`: calls the devices' ClientApps directly, without Ray and without a network.
+"""An in-process Flower `Grid`: calls the devices' ClientApps directly, without a network.
 
 Replies come back sorted by node, not in the order of arrival: that alone makes aggregation reproducible.
 """
@@ -6,7 +6,6 @@ Replies come back sorted by node, not in the order of arrival: that alone makes 
 from __future__ import annotations
 
 import itertools
-import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from flwr.app import Context, Error, Message, RecordDict
@@ -15,15 +14,15 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
-from fl._flower_private import identify_server, set_message_id, with_content
-from fl.arrays import fork
+from fl._flower_private import identify_server, set_message_id
+from fl.engines import Engine, LocalEngine
 
 Progress = Callable[[int], None]
 """Told the node id when a node has replied."""
 
 
 class InProcessGrid(Grid):
-    """Nodes of this process, one after another on this thread.
+    """Nodes of this machine.
 
     Attributes:
         nodes: node id (from 2: 1 is the SuperLink's) to the node's configuration.
@@ -36,11 +35,21 @@ class InProcessGrid(Grid):
         *,
         run_id: int = 1,
         progress: Progress = lambda node: None,
+        engine: Engine | None = None,
     ) -> None:
-        """Make a grid of ``nodes`` that all run ``app``."""
+        """Make a grid of ``nodes`` that all run ``app``.
+
+        Args:
+            app: the devices'.
+            nodes: id to configuration.
+            run_id: Flower's.
+            progress: told the node id when a node has replied.
+            engine: calls the apps; None for one after another on this thread.
+        """
         self.nodes = dict(sorted(nodes.items()))
         self._app = app
         self._progress = progress
+        self._engine = engine or LocalEngine()
         self._run_id = run_id
         self._run: Run | None = None
         self._ids = itertools.count(1)
@@ -82,14 +91,20 @@ class InProcessGrid(Grid):
         Returns:
             The messages' ids, in the order given.
         """
-        ids = []
-        for message in messages:
-            identity = f"{self._run_id}-{next(self._ids)}"
+        listed, calls = list(messages), []
+        for message in listed:
             # Before the node runs: its reply copies this id.
-            set_message_id(message, identity)
-            self._replies[identity] = self._call(message)
-            ids.append(identity)
-        return ids
+            set_message_id(message, f"{self._run_id}-{next(self._ids)}")
+            context = self._contexts.get(node := message.metadata.dst_node_id)
+            if context is None:
+                error = Error(ErrorCode.NODE_UNAVAILABLE, f"no node {node} in this grid")
+                self._replies[message.metadata.message_id] = Message(error, reply_to=message)
+            else:
+                calls.append((message, context))
+        replies = self._engine.run(self._app, calls, self._progress)
+        for (message, _), reply in zip(calls, replies, strict=True):
+            self._replies[message.metadata.message_id] = reply
+        return [message.metadata.message_id for message in listed]
 
     def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
         """Return the replies to these messages, each once, sorted by the node that sent them."""
@@ -104,20 +119,3 @@ class InProcessGrid(Grid):
             timeout: without meaning here: a node in this process is never waited for.
         """
         return self.pull_messages(self.push_messages(messages))
-
-    def _call(self, message: Message) -> Message:
-        node = message.metadata.dst_node_id
-        context = self._contexts.get(node)
-        if context is None:
-            return Message(Error(ErrorCode.NODE_UNAVAILABLE, f"no node {node} in this grid"), reply_to=message)
-        request = with_content(message, fork(message.content))
-        try:
-            reply = self._app(request, context)
-            if not isinstance(reply, Message):  # a function without a return
-                raise TypeError(f"expected the ClientApp to return a Message, got {type(reply).__name__}")
-        except Exception as error:  # as a SuperNode does: whatever a ClientApp raises is its reply
-            logging.getLogger(__name__).debug("node %d raised", node, exc_info=error)
-            reason = f"{type(error).__name__}: {error}"
-            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
-        self._progress(node)
-        return reply

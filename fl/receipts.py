@@ -143,9 +143,12 @@ def keep_receipt(config: Mapping[str, Any], folder: Path, device: Address, domai
         found.require_valid(device, domain)
         stated = found.contribution
         file = folder / device / f"{stated.twin}-{stated.round}-{found.entry(device).leaf_digest}.json"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draft = file.with_suffix(".tmp")
-        draft.write_bytes(found.to_bytes(device, domain))
+        draft, data = file.with_suffix(".tmp"), found.to_bytes(device, domain)
+        try:
+            draft.write_bytes(data)
+        except FileNotFoundError:  # its first one
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_bytes(data)
         os.replace(draft, file)
     except (TwinsError, KeyError, TypeError, ValueError, OSError) as error:
         logging.getLogger(__name__).warning("device %s: receipt not kept: %s", device, error)

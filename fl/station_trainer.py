@@ -15,6 +15,7 @@ from flwr.app import Message, MessageType, RecordDict
 from fl.arrays import from_record, to_record
 from fl.client_app import TRAIN_LOSS, RoundConfig, app
 from fl.datasets import Dataset
+from fl.engines import Engine, LocalEngine
 from fl.errors import EngineError, FlError, StrategyError
 from fl.evaluation import Evaluation as Evaluation
 from fl.evaluation import total_of
@@ -25,7 +26,6 @@ from fl.receipts import Acknowledge, PendingReceipts
 from fl.strategies import StrategySpec
 from fl.strategy import StationStrategy
 from fl.tier1 import FIRST_NODE, Aggregator
-from fl.training import THREADS
 from fl.verification import Verifier
 from twins.canonical import Json
 from twins.contribution import SigningDomain, address_of_key
@@ -87,6 +87,7 @@ class StationTrainer:
         acknowledge: Acknowledge | None = None,
         receipts: Path | None = None,
         progress: Progress = lambda node: None,
+        engine: Engine | None = None,
     ) -> None:
         """Put the station's devices behind a grid.
 
@@ -106,6 +107,7 @@ class StationTrainer:
             acknowledge: signs the receipts that devices are given; None for no receipts.
             receipts: folder in which the devices keep theirs; None if they don't.
             progress: told the node when a device has replied.
+            engine: runs the devices; None for one after another in this thread.
 
         Raises:
             DataError: a key file that can't be read.
@@ -134,7 +136,8 @@ class StationTrainer:
         if len(set(self.roster)) != len(self.roster):
             raise StrategyError(f"station {station}: expected a key of its own for every device, got one twice")
         spec.require_devices(len(self.roster))
-        self._grid = InProcessGrid(app, nodes, progress=progress)
+        self._engine = engine or LocalEngine()
+        self._grid = InProcessGrid(app, nodes, progress=progress, engine=self._engine)
         self._receipts = PendingReceipts(acknowledge, twin, station)
         self._aggregator = Aggregator(spec)
         self._absorbed: tuple[int, ...] | None = ()  # by the strategy's state; None: it may be half-way
@@ -174,7 +177,7 @@ class StationTrainer:
             rule=self._spec.rule,
             examples=examples,
             metrics={TRAIN_LOSS: sum(losses) / examples},
-            engine=self._engine(),
+            engine=self._facts(),
             noise=strategy.noise,
         )
         self._receipts.accepted(update)
@@ -216,14 +219,13 @@ class StationTrainer:
                     self._aggregator.aggregate(recorded.round, recorded.base, recorded.updates, recorded.noise)
         self._absorbed = history.rounds
 
-    def _engine(self) -> dict[str, Json]:
+    def _facts(self) -> dict[str, Json]:
         task = self._dataset.task
         return {
-            "engine": "in-process",
+            **self._engine.facts,
             "strategy": self._spec.name,
             "strategy_arguments": dict(self._spec.arguments),
             "seed": self._seed,
-            "threads": THREADS,
             "epochs": task.epochs,
             "batch": task.batch,
             "learning_rate": task.learning_rate,

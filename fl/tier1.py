@@ -16,12 +16,12 @@ from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import Strategy
 
 from fl._flower_private import SERVER_NODE
-from fl.arrays import from_record
+from fl.arrays import HeldArray, from_record, record_of
 from fl.errors import StrategyError, UpdateRejectedError
 from fl.grid import InProcessGrid
 from fl.privacy import drawn_from
@@ -183,6 +183,4 @@ def _replies(
 
 def _wide(model: TwinModel) -> ArrayRecord:
     """Return a model in float64, its negative zeros as zeros."""
-    return ArrayRecord(
-        {name: Array(np.asarray(array.astype(np.float64) + 0.0)) for name, array in model.tensors.items()}
-    )
+    return record_of({name: HeldArray(array.astype(np.float64) + 0.0) for name, array in model.tensors.items()})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +18,9 @@ from fl.datasets import Task
 from twins.model import TwinModel
 
 THREADS = 1
-"""Of torch, per process: other numbers of threads sum in another order (fl-engine.md, section 4)."""
+"""Of torch, per process, unless `with_threads` says otherwise."""
+
+_threads: ContextVar[int] = ContextVar("threads", default=THREADS)
 
 
 @dataclass(frozen=True)
@@ -58,9 +63,19 @@ def initial_model(task: Task, seed: int) -> TwinModel:
         return to_model(task.build())
 
 
+@contextmanager
+def with_threads(count: int) -> Iterator[None]:
+    """Let torch train with so many threads: another number sums in another order (fl-engine.md, section 4)."""
+    token = _threads.set(count)
+    try:
+        yield
+    finally:
+        _threads.reset(token)
+
+
 def pin() -> None:
-    """Make torch reproducible in this process: one thread, and no operation whose result may vary."""
-    torch.set_num_threads(THREADS)
+    """Make torch reproducible in this process: so many threads, and no operation whose result may vary."""
+    torch.set_num_threads(_threads.get())
     # What use_deterministic_algorithms(True) does, without the compiler that it imports for its sake: 3 seconds.
     torch.set_deterministic_debug_mode("error")
     # Else every new tensor is filled first, in case somebody reads it uninitialised.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flwr.app import Error, Message
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord
 from flwr.common.constant import ErrorCode
 
-from fl.arrays import from_record
+from fl.arrays import from_record, record_named
 from fl.client_app import TRAIN_LOSS, RoundConfig
 from fl.errors import UpdateRejectedError
 from fl.evaluation import MAX_EXAMPLES
@@ -95,21 +95,22 @@ def _read(device: Address, reply: Message) -> tuple[DeviceUpdate, TwinModel, tup
     The update's bytes are made here again: what the device signed must be what is aggregated and stored.
     """
     try:
-        metrics = dict(reply.content.metric_records["metrics"])
-        examples = metrics.pop("num-examples")
-        stated: Mapping[str, Any] = reply.content.config_records["contribution"]
+        metrics = dict(record_named(reply.content, "metrics", MetricRecord))
+        examples: Any = metrics.pop("num-examples")
+        stated: Mapping[str, Any] = record_named(reply.content, "contribution", ConfigRecord)
         signature, declared = stated["signature"], (stated["round"], stated["base"])
         if not isinstance(signature, bytes):
             raise TypeError(f"expected a signature of 65 bytes, got {signature!r}")
         if type(metrics.get(TRAIN_LOSS)) is not float:
             raise TypeError(f"expected its {TRAIN_LOSS}, got the metrics {metrics}")
-        model = from_record(reply.content.array_records["arrays"])
+        model = from_record(record_named(reply.content, "arrays", ArrayRecord))
         payload = DeviceUpdate.encode_payload(model, metrics)  # type: ignore[arg-type]
-        DeviceUpdate(device, 1, payload, signature).metrics()
+        update = DeviceUpdate(device, examples, payload, signature)
+        update.metrics()
     except Exception as error:  # bytes of a stranger: whatever they make a parser raise is the stranger's doing
         detail = f"{type(error).__name__}: {error}"
         raise UpdateRejectedError(device, RejectionReason.MALFORMED, detail) from error
     if type(examples) is not int or not 1 <= examples <= MAX_EXAMPLES:
         detail = f"expected 1 to {MAX_EXAMPLES} examples, got {examples!r}"
         raise UpdateRejectedError(device, RejectionReason.EXAMPLES, detail)
-    return DeviceUpdate(device, examples, payload, signature), model, declared
+    return update, model, declared

@@ -32,6 +32,8 @@ from chain.deployment import deploy_contracts
 from chain.freshness import FreshnessVerifier
 from chain.hardhat_node import HardhatNode
 from chain.slot_steps import SlotStep
+from fl.choice import EngineChoice
+from fl.engines import Engine
 from scripts import devnet_consortium as consortium
 from scripts.audit import audit_twin
 from scripts.audit_tree import summary
@@ -39,12 +41,13 @@ from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, command, err, o
 from scripts.connections import Network, Reach
 from scripts.deploy import slots
 from scripts.devnet import Profile, end_network
+from scripts.engine_options import opened, settled
 from scripts.federation_run import RoundResult
 from scripts.home import Home
+from scripts.launch import announce, show_rounds
 from scripts.possession import PossessionThread, holding_of, possession_of
 from scripts.readers import Readers, keyring
 from scripts.report import ReportData, RoundRow, Tampering, render
-from scripts.rounds import announce, show_rounds
 from scripts.session import Session, open_session
 from scripts.settings import RunSettings, require_possible
 from twins.archive import Archive
@@ -79,8 +82,12 @@ def main(
     shutil.rmtree(place.path, ignore_errors=True)
     place.path.mkdir(parents=True)
     timings: dict[str, float] = {}
-    with _network(profile, place, settings, timings) as reach:
-        _run(place, reach, settings, rounds, report, timings)
+    # First: what it starts is ready by the time that the contracts are deployed.
+    with (
+        opened(settled(EngineChoice(), settings, rounds, None)) as engine,
+        _network(profile, place, settings, timings) as reach,
+    ):
+        _run(place, reach, settings, rounds, report, timings, engine)
 
 
 @contextmanager
@@ -100,7 +107,13 @@ def _network(profile: Profile, place: Home, settings: RunSettings, timings: dict
 
 
 def _run(
-    place: Home, reach: Reach, settings: RunSettings, rounds: int, report: Path | None, timings: dict[str, float]
+    place: Home,
+    reach: Reach,
+    settings: RunSettings,
+    rounds: int,
+    report: Path | None,
+    timings: dict[str, float],
+    engine: Engine,
 ) -> None:
     gas: dict[str, list[int]] = defaultdict(list)
     chain, store = reach.chain(), reach.store()
@@ -113,7 +126,7 @@ def _run(
         network = Network.open(chain, place.deployment)
         keys = place.device_keys(settings.seed, settings.devices)
         readers = Readers.of(place, settings.seed, True)
-        session = open_session(settings, network, store, keys, readers=readers, receipts=place.receipts)
+        session = open_session(settings, network, store, keys, readers=readers, receipts=place.receipts, engine=engine)
         for name, sent in session.setup.items():
             gas[name].extend(receipt.gas_used for receipt in sent)
     err.print(announce(settings, session.head_round(), rounds))

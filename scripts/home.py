@@ -20,7 +20,7 @@ from scripts.cli import BadInputError
 from twins.contribution import address_of_key
 from twins.errors import TwinsError
 from twins.store import DirectoryStore
-from twins.types import Address, Digest, TwinId, parse_digest
+from twins.types import Address, Digest, TwinId, parse_digest, twin_id
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,10 @@ class Home:
     def tagging_keys(self) -> Path:
         """Folder of the stations' tagging keys, each encrypted under its account."""
         return self.path / "tagging"
+
+    def engine_of(self, twin: str) -> Path:
+        """Return the file that says which engine was found fastest for a twin."""
+        return self.path / "engines" / f"{twin_id(twin)}.json"
 
     def store(self) -> DirectoryStore:
         """Open the embedded artifact store."""

@@ -12,12 +12,13 @@ from chain.connection import Receipt
 from chain.enrolment import enrol_audit, enrol_devices, enrol_genesis, enrol_stations, enrol_twin, missing_stations
 from chain.station import StationFollower
 from chain.values import RoundPolicy
+from fl.engines import Engine
 from fl.station_trainer import Evaluation, StationTrainer, deal
 from scripts.accounts import Accounts, devnet_accounts
 from scripts.connections import Network
 from scripts.home import require_own_keys
+from scripts.pipeline import side_by_side
 from scripts.readers import ReaderSource
-from scripts.sending import side_by_side
 from scripts.settings import RunSettings, require_possible
 from scripts.station_parts import LocalStation, TwinPlan, assemble
 from twins.archive import Archive
@@ -60,11 +61,6 @@ class Session:
         """In the order of the stations' indices."""
         return tuple(station.follower for station in self.stations)
 
-    @property
-    def seconds_training(self) -> float:
-        """Spent in the devices' training so far."""
-        return sum(station.seconds_training for station in self.stations)
-
     def head_round(self) -> int:
         """Return the round of the head."""
         return self.network.ledger.head(self.twin).number
@@ -91,6 +87,7 @@ def open_session(
     accounts: Accounts | None = None,
     readers: ReaderSource = tuple,
     receipts: Path | None = None,
+    engine: Engine | None = None,
 ) -> Session:
     """Enrol what isn't enrolled yet, put the stations together; what can be refused is, before anything is sent.
 
@@ -102,6 +99,7 @@ def open_session(
         accounts: that sign; the devnet's if None.
         readers: tells who gets a grant to the devices' sealed updates.
         receipts: folder in which devices keep their stations' receipts; None: they keep none.
+        engine: runs the devices of all stations; None for one after another in this thread. The caller closes it.
 
     Raises:
         FlError: unknown data set or strategy, more stations than devices, unreadable keys.
@@ -124,6 +122,7 @@ def open_session(
             lambda text: session.notice(text),
             readers,
             receipts,
+            engine,
         )
         for account, part in zip(accounts.stations, deal(settings.devices, settings.stations), strict=True)
     )

@@ -25,6 +25,7 @@ import typer
 from chain.accounts import Account
 from chain.enrolment import enrol_devices
 from chain.hardhat_node import CHAIN_ID
+from fl.engines import Engine
 from fl.station_trainer import deal
 from scripts.accounts import devnet_account
 from scripts.cli import (
@@ -49,6 +50,7 @@ from scripts.connections import (
     ReplicasOption,
     warn,
 )
+from scripts.engine_options import CohortOption, EngineOption, ThreadsOption, WorkersOption, opened, settled, wished
 from scripts.home import Home, require_own_keys
 from scripts.keys import PasswordOption, read_account
 from scripts.possession import PossessionThread, holding_of, possession_of
@@ -70,6 +72,9 @@ TrustOption = Annotated[
         help="A data set or strategy of somebody's own that the twin may name; its code is run. May be repeated.",
     ),
 ]
+MANY_ROUNDS = 1_000
+"""That a station without an end has ahead of it, for the choice of an engine."""
+
 PossessionOption = Annotated[
     bool,
     typer.Option("--possession/--no-possession", help="Prove possession in every slot beside the rounds."),
@@ -147,6 +152,7 @@ def open_station(
     devices: Devices,
     home: Home,
     readers: Sequence[str] = (),
+    engine: Engine | None = None,
 ) -> LocalStation:
     """Put the station together, and enrol its devices if they aren't.
 
@@ -170,6 +176,7 @@ def open_station(
         keys,
         readers=Readers.of(home, settings.seed, public, readers),
         receipts=home.receipts,
+        engine=engine,
     )
     enrol_devices(network.registry, account, station.trainer.roster)
     return station
@@ -210,6 +217,10 @@ def main(
     trust: TrustOption = None,
     reader: ReaderOption = None,
     password_file: PasswordOption = None,
+    engine: EngineOption = "auto",
+    workers: WorkersOption = None,
+    cohort: CohortOption = None,
+    threads: ThreadsOption = None,
     home: HomeOption = DEFAULT_HOME,
     deployment: Annotated[Path | None, typer.Option(help="Deployment file [HOME/deployment.json].")] = None,
     rpc: RpcOption = None,
@@ -240,19 +251,25 @@ def main(
     signer = read_account(key, password_file) if key is not None else devnet_account(network, account or 0)
     archive = Archive(reach.store())
     settings = recorded_settings(network, archive, twin, trust or ())
-    station = open_station(settings, network, archive, signer, Devices(devices, device_keys or ()), place, reader or ())
-    count = len(station.trainer.roster)
-    err.print(f"station {signer.address}: twin {twin}, {count} device{'' if count == 1 else 's'}", markup=False)
-    tell = printer(json_output)
-    loop = StationLoop(network, station, rounds, tell)
-    if not possession:
-        loop.run()
-        return
-    # A connection of its own: what one thread sent, the other need not look after.
-    own = Network.open(reach.chain(), deployment or place.deployment)
-    part = possession_of(own, archive, holding_of(reach, archive), signer, [twin_id(twin)], place.tagging_keys, warn)
-    with PossessionThread(part.clock, [part], lambda step: tell(slot_told(step))):
-        loop.run()
+    ahead = (rounds or MANY_ROUNDS) - network.ledger.head(twin_id(twin)).number
+    wish = wished(engine, workers, cohort, threads)
+    with opened(settled(wish, settings, ahead, place, settings.stations)) as runs:
+        given = Devices(devices, device_keys or ())
+        station = open_station(settings, network, archive, signer, given, place, reader or (), runs)
+        count = len(station.trainer.roster)
+        err.print(f"station {signer.address}: twin {twin}, {count} device{'' if count == 1 else 's'}", markup=False)
+        tell = printer(json_output)
+        loop = StationLoop(network, station, rounds, tell)
+        if not possession:
+            loop.run()
+            return
+        # A connection of its own: what one thread sent, the other need not look after.
+        own = Network.open(reach.chain(), deployment or place.deployment)
+        part = possession_of(
+            own, archive, holding_of(reach, archive), signer, [twin_id(twin)], place.tagging_keys, warn
+        )
+        with PossessionThread(part.clock, [part], lambda step: tell(slot_told(step))):
+            loop.run()
 
 
 if __name__ == "__main__":

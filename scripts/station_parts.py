@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from time import perf_counter
 
 from chain.accounts import Account
 from chain.station import StationFollower
 from fl.datasets import get
+from fl.engines import Engine
 from fl.station_trainer import Evaluation, Membership, StationTrainer
 from fl.training import initial_model
 from scripts.connections import Network
@@ -68,13 +68,11 @@ class LocalStation:
         account: that signs.
         trainer: its devices.
         follower: its part of the chain.
-        seconds_training: spent in its devices' training so far.
     """
 
     account: Account
     trainer: StationTrainer
     follower: StationFollower = field(init=False)
-    seconds_training: float = 0.0
     _evaluation: tuple[Digest, Evaluation] | None = None
 
     def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
@@ -90,9 +88,7 @@ class LocalStation:
     def learn(self, base: TwinModel, digest: Digest, number: int, history: History) -> StationUpdate:
         """Train, and state how good the base was on the station's devices; `chain.station.Learn`."""
         evaluation = self.evaluate(digest, base)
-        clock = perf_counter()
         update = self.trainer.learn(base, digest, number, history)
-        self.seconds_training += perf_counter() - clock
         return replace(update, metrics={**update.metrics, "base": evaluation.to_json()})
 
 
@@ -106,6 +102,7 @@ def assemble(
     notice: Callable[[str], None] = lambda text: None,
     readers: ReaderSource = tuple,
     receipts: Path | None = None,
+    engine: Engine | None = None,
 ) -> LocalStation:
     """Put one station together; nothing is sent.
 
@@ -119,6 +116,7 @@ def assemble(
         notice: told when a device has replied.
         readers: tells who gets a grant to the devices' sealed updates.
         receipts: folder in which its devices keep the station's receipts; None: they keep none.
+        engine: runs the devices; None for one after another in this thread.
 
     Raises:
         FlError: unknown data set or strategy, unreadable keys, too few devices for the strategy.
@@ -142,6 +140,7 @@ def assemble(
         ),
         receipts=receipts,
         progress=lambda node: notice(f"device {node - 1} of {settings.devices} has replied"),
+        engine=engine,
     )
     station = LocalStation(account, trainer)
     station.follower = StationFollower(

@@ -21,6 +21,7 @@ PROJECT = {*MAY_IMPORT, "tests", "benchmarks"}
 ONLY_IN = {
     "flwr": (("fl/",), ()),
     "torch": (("fl/",), ()),
+    "ray": (("fl/_flower_ray.py",), ()),
     "web3": (("chain/",), ("chain/pdp/",)),
     "solcx": (("chain/",), ("chain/pdp/",)),
     "ipfshttpclient": (("twins/ipfs.py",), ()),
@@ -28,7 +29,7 @@ ONLY_IN = {
 # twins is the layer that others check: it stays small enough to be read whole.
 TWINS_MAY_USE = {
     "numpy", "safetensors", "rfc8785", "cryptography", "ipfshttpclient",
-    "eth_account", "eth_abi", "eth_keys", "eth_utils",
+    "eth_account", "eth_abi", "coincurve", "eth_utils",
 }  # fmt: skip
 
 # The process's surroundings: only scripts reads them, everything else gets values.

@@ -115,9 +115,7 @@ class Archive:
 
     def put(self, data: bytes) -> ArtifactRef:
         """Store bytes and return the reference to them."""
-        ref = ArtifactRef.of(data)
-        self.store.put(data)
-        return ref
+        return ArtifactRef(self.store.put(data), len(data), sha256_digest(data))
 
     def put_manifest(self, manifest: Manifest) -> Digest:
         """Store a manifest and return its digest. Store what it names first."""

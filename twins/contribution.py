@@ -7,17 +7,15 @@ contract, for another twin, round, station or base model: each field stops one r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import ClassVar
 
-from eth_abi.abi import encode as abi_encode
-from eth_keys.datatypes import PrivateKey, Signature
-from eth_keys.exceptions import BadSignature
+from coincurve import PrivateKey, PublicKey
 from eth_utils.crypto import keccak
-from eth_utils.exceptions import ValidationError
 
 from twins.errors import SignatureError
 from twins.types import Address, Digest, TwinId, address_of_bytes, digest_bytes
+from twins.words import encode_words
 
 DOMAIN_NAME = "Twinledger"
 DOMAIN_VERSION = "1"
@@ -41,21 +39,21 @@ class SigningDomain:
     chain_id: int
     contract: Address
 
-    @cached_property
+    @property
     def separator(self) -> bytes:
         """32 bytes, EIP-712 §"Definition of domainSeparator"."""
-        return keccak(
-            abi_encode(
-                ("bytes32", "bytes32", "bytes32", "uint256", "address"),
-                (
-                    _DOMAIN_TYPE,
-                    keccak(text=DOMAIN_NAME),
-                    keccak(text=DOMAIN_VERSION),
-                    self.chain_id,
-                    self.contract,
-                ),
-            )
+        return _separator(self.chain_id, self.contract)
+
+
+@lru_cache(maxsize=64)
+def _separator(chain_id: int, contract: Address) -> bytes:
+    """Compute it once, not once for every device that reads its domain from a message."""
+    return keccak(
+        encode_words(
+            ("bytes32", "bytes32", "bytes32", "uint256", "address"),
+            (_DOMAIN_TYPE, keccak(text=DOMAIN_NAME), keccak(text=DOMAIN_VERSION), chain_id, contract),
         )
+    )
 
 
 class Statement:
@@ -70,8 +68,7 @@ class Statement:
 
     def signing_hash(self, domain: SigningDomain) -> bytes:
         """Return the 32 bytes that are signed (EIP-712 ``encode``)."""
-        types, values = zip(("bytes32", self.TYPE), *self._fields(), strict=True)
-        return bytes(keccak(b"\x19\x01" + domain.separator + keccak(abi_encode(types, values))))
+        return _signing_hash(self, domain)
 
     def sign(self, domain: SigningDomain, private_key: bytes) -> bytes:
         """Sign; deterministic (RFC 6979), low s.
@@ -79,9 +76,7 @@ class Statement:
         Returns:
             65 bytes ``r ‖ s ‖ v`` with v 27 or 28, as Solidity's ``ECDSA.recover`` reads them.
         """
-        signature = _key(private_key).sign_msg_hash(self.signing_hash(domain))
-        r, s = int(signature.r), int(signature.s)
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([27 + signature.v])
+        return sign_hash(self.signing_hash(domain), private_key)
 
     def signer(self, domain: SigningDomain, signature: bytes) -> Address:
         """Return the account that signed.
@@ -90,18 +85,35 @@ class Statement:
             SignatureError: not 65 bytes, v not 27 or 28, not on the curve, or s in the upper half: a second valid
                 signature of the same statement would give one contribution two leaves (EIP-2).
         """
-        if len(signature) != 65 or signature[64] not in (27, 28):
-            raise SignatureError(f"expected 65 bytes ending in 27 or 28, got {len(signature)}: 0x{signature.hex()}")
-        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big")
-        if s > _HALF_ORDER:
-            raise SignatureError("expected s in the lower half of the order (EIP-2), got the malleated signature")
-        try:
-            public = Signature(vrs=(signature[64] - 27, r, s)).recover_public_key_from_msg_hash(
-                self.signing_hash(domain)
-            )
-        except (BadSignature, ValidationError) as error:
-            raise SignatureError(f"no key made this signature: {error}") from error
-        return address_of_bytes(public.to_canonical_address())
+        return _signer(self, domain, signature)
+
+
+@lru_cache(maxsize=2**16)
+def _signer(statement: Statement, domain: SigningDomain, signature: bytes) -> Address:
+    """Recover a signer once for all that hold the same record against it: a station's own check, and every vote."""
+    if len(signature) != 65 or signature[64] not in (27, 28):
+        raise SignatureError(f"expected 65 bytes ending in 27 or 28, got {len(signature)}: 0x{signature.hex()}")
+    if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
+        raise SignatureError("expected s in the lower half of the order (EIP-2), got the malleated signature")
+    recoverable = signature[:64] + bytes([signature[64] - 27])
+    try:
+        public = PublicKey.from_signature_and_message(recoverable, statement.signing_hash(domain), hasher=None)
+    except ValueError as error:
+        raise SignatureError(f"no key made this signature: {error}") from error
+    return _account(public.format(compressed=False))
+
+
+@lru_cache(maxsize=2**16)
+def _signing_hash(statement: Statement, domain: SigningDomain) -> bytes:
+    """Hash a statement once for who signs and who checks it in the same process."""
+    types, values = zip(("bytes32", statement.TYPE), *statement._fields(), strict=True)
+    return bytes(keccak(b"\x19\x01" + domain.separator + keccak(encode_words(types, values))))
+
+
+@lru_cache(maxsize=2**17)
+def _account(public: bytes) -> Address:
+    """Return the account of an uncompressed public key of 65 bytes (yellow paper, appendix F)."""
+    return address_of_bytes(keccak(public[1:])[12:])
 
 
 @dataclass(frozen=True)
@@ -188,20 +200,36 @@ class Attestation(Statement):
         )
 
 
+@lru_cache(maxsize=2**16, typed=True)
 def contribution_leaf(device: Address, digest: Digest, examples: int, signature: bytes) -> tuple[object, ...]:
     """Return the values of a contribution's leaf, of `LEAF_TYPES` (rounds.md, rule 9)."""
     return (device, digest_bytes(digest), examples, keccak(signature))
 
 
+def sign_hash(digest: bytes, private_key: bytes) -> bytes:
+    """Sign 32 bytes; deterministic (RFC 6979), low s.
+
+    Returns:
+        65 bytes ``r ‖ s ‖ v`` with v 27 or 28.
+
+    Raises:
+        SignatureError: not a private key.
+    """
+    signature = _key(private_key).sign_recoverable(digest, hasher=None)
+    return signature[:64] + bytes([27 + signature[64]])
+
+
 def address_of_key(private_key: bytes) -> Address:
     """Return the account of a secp256k1 private key of 32 bytes."""
-    return address_of_bytes(_key(private_key).public_key.to_canonical_address())
+    return _account(_key(private_key).public_key.format(compressed=False))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2**17)
 def _key(private_key: bytes) -> PrivateKey:
     """Derive the public key once per device, not once per update."""
     try:
+        if len(private_key) != 32:  # coincurve would fill it up with zeros
+            raise ValueError(f"{len(private_key)} bytes")
         return PrivateKey(private_key)
-    except ValidationError as error:
+    except ValueError as error:
         raise SignatureError(f"not a secp256k1 private key of 32 bytes: {type(error).__name__}") from error

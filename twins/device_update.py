@@ -63,6 +63,10 @@ class DeviceUpdate:
         Raises:
             BundleError: the payload carries none.
         """
+        return dict(self._metrics)
+
+    @cached_property
+    def _metrics(self) -> dict[str, float]:
         try:
             (length,) = struct.unpack_from("<Q", self.payload)
             note = canonical.decode_any(self.payload[8 : 8 + length])["__metadata__"]["note"]

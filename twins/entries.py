@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ class Entry:
     @property
     def leaf_digest(self) -> Digest:
         """Hash of its leaf: what stands in the tree, and what a receipt names."""
-        return digest_of_bytes(leaf_hash(LEAF_TYPES, self.leaf()))
+        return digest_of_bytes(_leaf_hash(self.leaf()))
 
 
 class RejectionReason(StrEnum):
@@ -190,7 +191,19 @@ def contributions_tree(entries: Sequence[Entry]) -> StandardMerkleTree:
     Raises:
         MerkleError: no entries.
     """
+    return _contributions_tree(tuple(entries))
+
+
+@lru_cache(maxsize=16)
+def _contributions_tree(entries: tuple[Entry, ...]) -> StandardMerkleTree:
+    """Hash a station's leaves once for its recorder and for every voter of the same process."""
     return StandardMerkleTree.of(LEAF_TYPES, (entry.leaf() for entry in entries))
+
+
+@lru_cache(maxsize=2**16)
+def _leaf_hash(leaf: tuple[object, ...]) -> bytes:
+    """Hash a leaf once for its tree and its receipt."""
+    return leaf_hash(LEAF_TYPES, leaf)
 
 
 def roster_tree(devices: Iterable[Address]) -> StandardMerkleTree:
@@ -199,6 +212,12 @@ def roster_tree(devices: Iterable[Address]) -> StandardMerkleTree:
     Raises:
         MerkleError: no devices.
     """
+    return _roster_tree(tuple(devices))
+
+
+@lru_cache(maxsize=32)
+def _roster_tree(devices: tuple[Address, ...]) -> StandardMerkleTree:
+    """Hash a roster once: it is held against the record in every round."""
     return StandardMerkleTree.of(("address",), ((device,) for device in devices))
 
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from eth_abi.abi import encode as abi_encode
 from eth_utils.crypto import keccak
 
 from twins.errors import MerkleError
 from twins.types import Digest, digest_bytes
+from twins.words import encode_words
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,12 @@ class StandardMerkleTree:
         Raises:
             MerkleError: no values (a root that stands for nothing).
         """
-        hashes = [leaf_hash(types, value) for value in values]
+        return cls.of_leaves(leaf_hash(types, value) for value in values)
+
+    @classmethod
+    def of_leaves(cls, leaves: Iterable[bytes]) -> StandardMerkleTree:
+        """Build the tree over the hashes of leaves (`leaf_hash`); as `of`."""
+        hashes = list(leaves)
         count = len(hashes)
         if count == 0:
             raise MerkleError("expected at least one leaf")
@@ -74,7 +79,7 @@ class StandardMerkleTree:
 
 def leaf_hash(types: Sequence[str], value: Sequence[object]) -> bytes:
     """Return ``keccak256(keccak256(abi.encode(value)))``."""
-    return keccak(keccak(abi_encode(types, value)))
+    return keccak(keccak(encode_words(types, value)))
 
 
 def verify_proof(root: Digest, leaf: bytes, proof: Iterable[bytes]) -> bool:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +30,11 @@ class TwinModel:
     """Weights of a twin's model.
 
     Attributes:
-        tensors: name to float32 array in C order, any shape; sorted by name.
+        tensors: name to float32 array in C order, any shape; sorted by name, read-only.
     """
 
     tensors: Mapping[str, Array]
+    _written: dict[str | None, bytes] = field(default_factory=dict, init=False, repr=False)  # by note, the newest
 
     def __post_init__(self) -> None:
         """Sort by name and refuse anything but float32."""
@@ -44,7 +46,9 @@ class TwinModel:
             if array.dtype != np.float32:
                 raise ModelFormatError(f"tensor {name!r}: expected float32, got {array.dtype}")
         # Not ascontiguousarray: it makes a vector of a scalar, and the schema would change.
-        ordered = {name: np.asarray(self.tensors[name], order="C") for name in sorted(self.tensors)}
+        ordered = {name: np.asarray(self.tensors[name], order="C").view() for name in sorted(self.tensors)}
+        for array in ordered.values():
+            array.flags.writeable = False
         object.__setattr__(self, "tensors", ordered)
 
     def __eq__(self, other: object) -> bool:
@@ -58,13 +62,16 @@ class TwinModel:
         return hash(self.to_bytes())
 
     def to_bytes(self, note: str | None = None) -> bytes:
-        """Serialise deterministically.
+        """Serialise deterministically; the newest bytes are kept, for whoever signs, checks and stores them.
 
         Args:
             note: text to carry beside the weights. There is one key only: safetensors writes several in an order
                 that changes from call to call.
         """
-        return save(dict(self.tensors), metadata=None if note is None else {"note": note})
+        if note not in self._written:
+            self._written.clear()
+            self._written[note] = save(dict(self.tensors), metadata=None if note is None else {"note": note})
+        return self._written[note]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> TwinModel:
@@ -77,6 +84,11 @@ class TwinModel:
             return cls(load(data))
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise ModelFormatError(f"not a model in safetensors of float32: {error}") from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as bytes: those that it was written to last, if it was."""
+        note, data = next(iter(self._written.items()), None) or (None, self.to_bytes())
+        return _read, (note, data)
 
     def schema(self) -> dict[str, list[int]]:
         """Return name to shape."""
@@ -103,9 +115,18 @@ class TwinModel:
         Raises:
             SchemaError: with what is missing, what is unknown and what has another shape.
         """
-        differences = list(_differences(schema, self.schema()))
+        own = self.schema()
+        if own == schema:
+            return
+        differences = list(_differences(schema, own))
         if differences:
             raise SchemaError(f"{what}: not the twin's schema: " + "; ".join(differences))
+
+
+def _read(note: str | None, data: bytes) -> TwinModel:
+    model = TwinModel.from_bytes(data)
+    model._written[note] = data
+    return model
 
 
 def _differences(expected: Schema, actual: Schema) -> Iterator[str]:

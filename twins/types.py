@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import NewType
 
 from eth_utils.address import is_checksum_address, to_checksum_address
@@ -78,9 +79,15 @@ def parse_address(text: object) -> Address:
     Raises:
         FormatError: not an address, or its checksum is wrong (a mistyped account must not become another).
     """
-    if not isinstance(text, str) or not is_checksum_address(text):
+    if not isinstance(text, str) or not _is_address(text):
         raise FormatError(f"not an address with EIP-55 checksum: got {text!r}")
     return Address(text)
+
+
+@lru_cache(maxsize=2**18)
+def _is_address(text: str) -> bool:
+    """Check an address once: a roster's are read again in every round, by every voter."""
+    return bool(is_checksum_address(text))
 
 
 def address_of_bytes(raw: bytes) -> Address:

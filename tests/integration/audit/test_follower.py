@@ -264,20 +264,20 @@ def test_a_disk_full_at_every_write_records_nothing_unpinned_and_comes_to_the_sa
     twice: tuple[World, Digest, int],
 ) -> None:
     world, head, until = twice
-    store, failures = Filling(world.store), 0
+    store = Filling(world.store)
     while True:
         before = len(store.refused)
         try:
             list(run_rounds(world.session(store), until))
             break
         except StoreError:
-            failures += 1
-            assert len(store.refused) == before + 1
+            # One write at least; stations that stored at the same time may each have met one.
+            assert before < len(store.refused) <= before + 3
         # Pin before record: what is on the chain can be fetched, whenever the disk was full.
         if world.network.ledger.head(world.twin).model != ZERO_DIGEST:
             assert world.findings() == []
     written = set(world.cids())
-    assert failures == len(store.refused) >= 2 * (3 * 3 + 2)
+    assert len(store.refused) >= 2 * (3 * 3 + 2)
     assert store.refused <= written
     assert world.session().head_model()[:2] == (until, head)
     assert world.findings(expected=(head,)) == []

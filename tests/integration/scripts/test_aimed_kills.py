@@ -31,7 +31,7 @@ KILLS = (
     Aim(f"{LEDGER}.attest", after=True),
     Aim(f"{STORE}._write", 3),
     Aim("scripts.federation_run:RoundResult"),
-    Aim("scripts.rounds:print_json", after=True),
+    Aim("scripts.launch:print_json", after=True),
 )
 
 

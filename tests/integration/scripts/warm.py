@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import multiprocessing
 import os
 import resource
@@ -54,15 +55,14 @@ class Aim:
             holder = getattr(holder, part)
         static = isinstance(inspect.getattr_static(holder, name), staticmethod)
         real: Callable[..., Any] = getattr(holder, name)
-        calls = 0
+        calls = itertools.count(1)  # stations' threads may be at it at the same time
 
         def aimed(*args: Any, **kwargs: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == self.call and not self.after:
+            call = next(calls)
+            if call == self.call and not self.after:
                 os.kill(os.getpid(), self.number)
             result = real(*args, **kwargs)
-            if calls == self.call and self.after:
+            if call == self.call and self.after:
                 os.kill(os.getpid(), self.number)
             return result
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from flwr.app import Context, Message
 
 from fl.client_app import app
+from fl.engines import Engine
 from fl.receipts import Acknowledge
 from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
 from fl.strategies import StrategySpec
@@ -100,6 +101,7 @@ def trainers(
     receipts: Path | None = None,
     acknowledging: Callable[[int], Acknowledge | None] = acknowledge,
     seeding: Callable[[int], Callable[[int], bytes] | None] = noise_seed,
+    engine: Engine | None = None,
 ) -> tuple[StationTrainer, ...]:
     files = key_files(folder, devices)
     return tuple(
@@ -118,6 +120,7 @@ def trainers(
             noise_seed=seeding(index),
             acknowledge=acknowledging(index),
             receipts=receipts,
+            engine=engine,
         )
         for index, part in enumerate(deal(devices, stations))
     )

@@ -76,7 +76,7 @@ class World:
             SimpleNamespace(
                 twin="twin",
                 notice=None,
-                seconds_training=0.0,
+                trained_until=0.0,
                 followers=[follower(act) for act in stations],
                 network=SimpleNamespace(ledger=SimpleNamespace(round_of=state), chain=self.chain),
                 head_round=lambda: self.head,

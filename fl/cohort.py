@@ -1,0 +1,194 @@
+"""Many devices trained at once: their weights stacked, one batch of each in every step.
+
+What a device computes is what `fl.training.train` computes for it: the same examples in the same batches, the same
+optimiser. Only the order of additions differs, and so the last bits: in float64 the two agree to 1e-12. Unequal data is
+masked, not dropped: short batches are filled up with weight 0, and who has finished leaves the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+from fl.datasets import Task
+from fl.training import Examples, pin
+
+
+@dataclass(frozen=True)
+class Member:
+    """One device of a cohort.
+
+    Attributes:
+        examples: its own, at least one.
+        seed: of the order of its examples (`fl.training.device_seed`).
+    """
+
+    examples: Examples
+    seed: int
+
+
+def why_not(network: nn.Module) -> str | None:
+    """Return why devices with this network can't be trained together, or None if they can.
+
+    Buffers (batch normalisation's running statistics) would take up what fills short batches, and drawing modules
+    (dropout) would draw for all devices from one generator.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._NormBase):
+            return "it normalises over whole batches"
+        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0:
+            return "dropout draws differently for one device and for many"
+    if next(network.buffers(), None) is not None:
+        return "its buffers depend on whole batches"
+    return None
+
+
+def best_device() -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def train_cohort(
+    task: Task,
+    base: nn.Module,
+    members: Sequence[Member],
+    *,
+    proximal_mu: float = 0.0,
+    device: torch.device | None = None,
+) -> list[tuple[dict[str, Tensor], float]]:
+    """Train all members from the same weights.
+
+    Args:
+        task: its hyper-parameters.
+        base: a network with the weights that all begin with; it isn't changed.
+        members: the devices.
+        proximal_mu: weight of FedProx's term, as of `fl.training.train`.
+        device: to compute on; None for the CPU.
+
+    Returns:
+        Of each member, in their order, the trained weights (on the CPU) and the mean loss of its last epoch.
+    """
+    pin()
+    device = device or torch.device("cpu")
+    order = sorted(range(len(members)), key=lambda i: -len(members[i].examples))  # who finishes first lies behind
+    data = _Data.of([members[i] for i in order], task, device)
+    network = base.train()
+    start = {name: parameter.detach().to(device) for name, parameter in network.named_parameters()}
+    weights = {name: torch.stack([tensor] * len(members)) for name, tensor in start.items()}
+    momenta = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
+    totals = torch.zeros(len(members), dtype=torch.float64, device=device)
+    forward = vmap(lambda own, x: functional_call(network, own, (x,)), randomness="error")
+    for active, x, y, share, counted in data.steps():
+        now = {name: tensor[:active].requires_grad_() for name, tensor in weights.items()}
+        logits = forward(now, x)
+        losses = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape) * share
+        # Each device's weights are in its own losses only: the gradient of the sum holds everybody's own.
+        gradients = torch.autograd.grad(losses.sum(), list(now.values()))
+        totals[:active] += losses.detach().sum(1) * counted
+        with torch.no_grad():
+            for (name, own), gradient in zip(now.items(), gradients, strict=True):
+                if proximal_mu:
+                    gradient = gradient + proximal_mu * (own - start[name])
+                momentum = momenta[name][:active]
+                momentum.mul_(task.momentum).add_(gradient)
+                weights[name][:active].add_(momentum, alpha=-task.learning_rate)
+    final = {name: tensor.cpu() for name, tensor in weights.items()}
+    means = (totals.cpu() / torch.tensor([len(members[i].examples) for i in order])).tolist()
+    places = {i: place for place, i in enumerate(order)}
+    return [
+        ({name: tensor[places[i]] for name, tensor in final.items()}, means[places[i]]) for i in range(len(members))
+    ]
+
+
+@torch.no_grad()
+def evaluate_cohort(network: nn.Module, all_examples: Sequence[Examples]) -> list[tuple[int, float]]:
+    """Test one model on many devices' data in one pass.
+
+    Returns:
+        Of each device, the examples classified correctly and the mean loss; 0 and 0 of one without data.
+    """
+    pin()
+    network.eval()
+    x, y = (torch.cat(parts) for parts in zip(*((e.x, e.y) for e in all_examples), strict=True))
+    if not len(y):
+        return [(0, 0.0)] * len(all_examples)
+    logits = network(x)
+    sizes = [len(examples) for examples in all_examples]
+    right = torch.split(logits.argmax(dim=1) == y, sizes)
+    losses = torch.split(functional.cross_entropy(logits, y, reduction="none"), sizes)
+    return [
+        (int(correct.sum()), float(loss.mean()) if len(loss) else 0.0)
+        for correct, loss in zip(right, losses, strict=True)
+    ]
+
+
+Step = tuple[int, Tensor, Tensor, Tensor, Tensor]
+"""How many members are active; x, y and each example's share of its batch's mean loss, all (members, batch, ...); per
+member the examples that count: those of its last epoch."""
+
+
+@dataclass(frozen=True)
+class _Data:
+    """All members' examples in a row, and what of them each step takes.
+
+    Attributes:
+        x, y: of all members.
+        indices: (steps, members, batch); filled up with an example of the member's own.
+        sizes: (steps, members); 0 for who has finished.
+        counted: as ``sizes``, 0 before the last epoch.
+    """
+
+    x: Tensor
+    y: Tensor
+    indices: Tensor
+    sizes: Tensor
+    counted: Tensor
+
+    @classmethod
+    def of(cls, members: Sequence[Member], task: Task, device: torch.device) -> _Data:
+        """Draw every member's order as `fl.training.train` draws it, and put all side by side.
+
+        Args:
+            members: most examples first.
+            task: number of epochs, and size of a batch.
+            device: to compute on.
+        """
+        batch, epochs = task.batch, task.epochs
+        width = min(batch, len(members[0].examples))
+        steps = [-(-len(member.examples) // batch) for member in members]
+        indices = np.zeros((len(members), max(steps) * epochs, width), np.int64)
+        sizes = np.zeros((max(steps) * epochs, len(members)), np.int64)
+        counted = np.zeros_like(sizes)
+        offset = 0
+        for place, (member, count) in enumerate(zip(members, steps, strict=True)):
+            examples = len(member.examples)
+            generator = torch.Generator().manual_seed(member.seed)
+            own = np.full((epochs, count * width), offset, np.int64)
+            for epoch in range(epochs):
+                own[epoch, :examples] = torch.randperm(examples, generator=generator).numpy() + offset
+            indices[place, : epochs * count] = own.reshape(epochs * count, width)
+            full = np.full(count, width)
+            full[-1] = examples - (count - 1) * width
+            sizes[: epochs * count, place] = np.tile(full, epochs)
+            counted[(epochs - 1) * count : epochs * count, place] = full
+            offset += examples
+        x, y = (torch.cat(parts) for parts in zip(*((m.examples.x, m.examples.y) for m in members), strict=True))
+        ordered = torch.from_numpy(indices).transpose(0, 1).contiguous()
+        found = (x, y, ordered, torch.from_numpy(sizes), torch.from_numpy(counted))
+        return cls(*(tensor.to(device) for tensor in found))
+
+    def steps(self) -> Iterator[Step]:
+        """Yield what each step takes, until the last member has finished."""
+        positions = torch.arange(self.indices.shape[2], device=self.x.device)
+        still = (self.sizes > 0).sum(1).tolist()
+        for step, active in enumerate(still):
+            sizes = self.sizes[step, :active]
+            share = (positions < sizes[:, None]) / sizes[:, None].to(self.x.dtype)
+            chosen = self.indices[step, :active]
+            yield active, self.x[chosen], self.y[chosen], share, self.counted[step, :active]
