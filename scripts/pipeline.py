@@ -85,7 +85,7 @@ class Pipeline(Generic[T]):
             if future.done():
                 future.result()
         if lane not in self._lanes:
-            self._lanes[lane] = _Lane()
+            self._lanes[lane] = _Lane(f"lane {lane}")
         self._futures.append(self._lanes[lane].put(store, release))
         return self._futures[-1]
 
@@ -115,12 +115,12 @@ class _Lane(Generic[T]):
         thread: that does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self._things: SimpleQueue[tuple[Callable[[], Callable[[], T]], Callable[[], None], Future[T]] | None]
         self._things = SimpleQueue()
         self._failed: BaseException | None = None  # why nothing is done any more
         # A daemon: a program that ends must not hang on a chain that stalls.
-        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.thread.start()
 
     def put(self, store: Callable[[], Callable[[], T]], release: Callable[[], None]) -> Future[T]:

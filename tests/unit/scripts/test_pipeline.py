@@ -273,12 +273,13 @@ def test_ctrl_c_closes_the_chain_and_doesnt_wait_for_who_never_ends(
     confirmations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("scripts.pipeline._FAREWELL", 0.0)
-    never, closed, begun = threading.Event(), threading.Event(), list[int]()
+    never, sending, closed, begun = threading.Event(), threading.Event(), threading.Event(), list[int]()
 
     def interrupted() -> None:
         with Pipeline[None](chain(confirmations, closed.set)) as pipeline:
-            pipeline.start("a", lambda: lambda: passed(never))
+            pipeline.start("a", lambda: lambda: (sending.set(), passed(never))[1])
             pipeline.start("a", lambda: (begun.append(1), lambda: None)[1])
+            passed(sending)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -291,9 +292,10 @@ def test_ctrl_c_closes_the_chain_and_doesnt_wait_for_who_never_ends(
 
 
 def test_ctrl_c_leaves_time_to_finish_a_file() -> None:
-    closed, written = threading.Event(), threading.Event()
+    writing, closed, written = threading.Event(), threading.Event(), threading.Event()
 
     def write() -> Callable[[], None]:
+        writing.set()
         passed(closed)
         written.set()
         return lambda: None
@@ -301,6 +303,7 @@ def test_ctrl_c_leaves_time_to_finish_a_file() -> None:
     def interrupted() -> None:
         with Pipeline[None](chain(0, closed.set)) as pipeline:
             pipeline.start("a", write)
+            passed(writing)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
