@@ -92,12 +92,17 @@ def test_a_store_that_hangs_for_good_fails_its_slots_and_keeps_no_value_of_the_s
     assert world.verdicts(4) == [Verdict.PROVEN] * 3
 
 
-def test_a_copy_that_can_t_be_read_keeps_no_other_from_being_proven(worlds: Callable[..., World]) -> None:
+@pytest.mark.parametrize("what", ["can't be read", "is altered"])
+def test_a_copy_that_fails_keeps_no_other_from_being_proven(worlds: Callable[..., World], what: str) -> None:
     names = ("a", "bb", "ccc")  # of different lengths: their models differ
     world = worlds(*names)
     first = min(map(twin_id, names))
-    head = world.slots.world.ledger.head(first)
-    hang(world, 0, 10**9, world.archive.manifest(TwinModelManifest, head.model).model.cid)
+    cid = world.archive.manifest(TwinModelManifest, world.slots.world.ledger.head(first).model).model.cid
+    if what == "is altered":
+        file = world.stores[0].path_of(cid)
+        file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    else:
+        hang(world, 0, 10**9, cid)
     world.slot(2)
     holder = world.accounts[0].address
     verdicts = {twin: world.slots.audit.verdict(twin, holder, 2) for twin in map(twin_id, names)}
