@@ -134,14 +134,20 @@ class Tuple:
         except AbiEncodingError as error:
             raise EncodingError(f"{what}({', '.join(self.types)}): {error}") from error
 
-    def decode(self, data: bytes, what: str) -> tuple[Any, ...]:
+    def decode(self, data: bytes, what: str, *, strict: bool = True) -> tuple[Any, ...]:
         """Decode bytes: ``decode(encode(values)) == values``.
+
+        Args:
+            data: all of them.
+            what: named in errors.
+            strict: False for what strangers have encoded and a contract has accepted: contracts don't look at the
+                padding behind bytes.
 
         Raises:
             EncodingError: the bytes aren't of these types.
         """
         try:
-            values = abi_decode(self.types, data)
+            values = abi_decode(self.types, data, strict=strict)
         except (DecodingError, OverflowError) as error:
             raise EncodingError(
                 f"{what}: expected {', '.join(self.types) or 'nothing'}, got {len(data)} bytes that aren't "

@@ -15,38 +15,25 @@ from chain.audit_values import Mode, Phase, TagSet
 from chain.clock import Moment
 from chain.errors import ChainError, PDPDataError, RecordError, SyncAuditDuplicateProof, SyncAuditNoBeacon
 from chain.events import HolderAssigned, TagsRegistered
+from chain.held import Held as Held
+from chain.held import check_held
 from chain.pdp.challenge import Challenge, batch_transcript, claim_digest
 from chain.pdp.keys import PublicKey
 from chain.pdp.proof import Aggregate, aggregate, prove_together
-from chain.pdp.sources import merkle_root
-from chain.pdp.tags import TagDomain, Tags, check_tags
+from chain.pdp.tags import HEADER_BYTES, Tags
 from chain.pdp.verification import PROOF_BYTES, verify
+from chain.pdp.words import MODULUS_BYTES
 from chain.round_ledger import RoundLedger
 from chain.slot_steps import SlotAction, SlotStep
 from chain.sync_audit import SyncAudit
 from twins.archive import Archive
-from twins.errors import TwinsError
+from twins.errors import StoreError, TwinsError
 from twins.holding import Holding
-from twins.manifest import ArtifactRef, TagsManifest, TwinModelManifest
-from twins.types import Address, Digest, TwinId, digest_bytes, digest_of_bytes
+from twins.manifest import TagsManifest, TwinModelManifest
+from twins.types import Address, Digest, TwinId, digest_bytes
 
 TOGETHER = 10
 """Twins in one proof: some 3.5 million gas with 16 blocks each."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """Tags that were accepted.
-
-    Attributes:
-        tags: the file.
-        key: under which.
-        artifact: what they are of.
-    """
-
-    tags: Tags
-    key: PublicKey
-    artifact: ArtifactRef
 
 
 @dataclass
@@ -76,6 +63,7 @@ class Holder:
     _twins: set[TwinId] = field(default_factory=set, repr=False)
     _scanned: int = field(default=-1, repr=False)
     _tried: dict[TwinId, int] = field(default_factory=dict, repr=False)  # slot in which a proof failed
+    _unread: dict[TwinId, int] = field(default_factory=dict, repr=False)  # slot in which the store failed
     _bad: dict[bytes, int] = field(default_factory=dict, repr=False)  # domain to the slot in which a copy was bad
 
     def twins(self) -> tuple[TwinId, ...]:
@@ -99,34 +87,43 @@ class Holder:
         self.waiting = False
         if moment.phase is Phase.PROVING:
             asked = [twin for twin in self.twins() if self._is_asked(twin, moment)]
+            asked.sort(key=lambda twin: self._unread.get(twin) == moment.slot)  # what couldn't be read comes last
             return self._prove(moment, asked) if asked else []
         # What a slot asks for is fixed before it begins: nothing is got ready for the next one.
-        accepted = (self._accept(twin, moment) for twin in self.twins())
-        return [step for step in accepted if step is not None]
+        steps: list[SlotStep] = []
+        in_force: set[bytes] = set()
+        for twin in self.twins():
+            tag_set = self._tag_set(twin, moment.slot)
+            if tag_set is not None:
+                in_force.add(digest_bytes(tag_set.tau))
+                steps += self._accept(twin, tag_set, moment)
+            if steps and steps[-1].action is SlotAction.FAILED:
+                return steps  # the others at the next look: a store that hangs takes a while for each of them
+        # Tags of past versions are never asked for again.
+        self._held = {tau: held for tau, held in self._held.items() if tau in in_force}
+        self._bad = {tau: slot for tau, slot in self._bad.items() if tau in in_force}
+        return steps
 
     # -- copies ----------------------------------------------------------------------------------------------
 
-    def _accept(self, twin: TwinId, moment: Moment) -> SlotStep | None:
+    def _accept(self, twin: TwinId, tag_set: TagSet, moment: Moment) -> list[SlotStep]:
         """Get ready for the tags that are in force."""
-        tag_set = self._tag_set(twin, moment.slot)
-        if tag_set is None:
-            return None
         tau = digest_bytes(tag_set.tau)
         bad = self._bad.get(tau)
         if (tau in self._held and bad is None) or (bad is not None and bad >= moment.slot):
-            return None
+            return []
         try:
             held = self._load(twin, tag_set)
-            self._test(twin, tag_set, held)
+            check_held(held, self.holding.open(held.artifact.cid), self.audit, self.ledger, twin, tag_set)
         except (TwinsError, PDPDataError, RecordError) as error:
             self._bad[tau] = moment.slot
             words = f"slot {moment.slot}: round {tag_set.version} of {twin} can't be held: {error}"
-            return SlotStep(SlotAction.FAILED, moment.slot, words, (twin,), None, {"why": str(error)})
+            return [SlotStep(SlotAction.FAILED, moment.slot, words, (twin,), None, {"why": str(error)})]
         self._held[tau] = held
         self._bad.pop(tau, None)
         words = f"slot {moment.slot}: holding round {tag_set.version} of {twin}, {tag_set.blocks} blocks"
         values = {"version": tag_set.version, "blocks": tag_set.blocks}
-        return SlotStep(SlotAction.ACCEPTED, moment.slot, words, (twin,), None, values)
+        return [SlotStep(SlotAction.ACCEPTED, moment.slot, words, (twin,), None, values)]
 
     def look_up(self, twin: TwinId, tag_set: TagSet) -> Held:
         """Fetch the tags and the key that the chain names, and leave the copies as they are."""
@@ -148,6 +145,12 @@ class Holder:
                 f"tags {event.tags}: expected them of {head}, {model.model.cid} of {event.length} bytes, "
                 f"got {manifest.model}, {ref.cid} of {ref.size}; its tagger {event.tagger} is at fault"
             )
+        expected = HEADER_BYTES + MODULUS_BYTES * tag_set.blocks
+        if manifest.tags.size != expected:  # not fetched: a tagger could name a file that fills this disk
+            raise RecordError(
+                f"tags {event.tags}: expected a file of {expected} bytes for {tag_set.blocks} blocks, "
+                f"got {manifest.tags.size}; its tagger {event.tagger} is at fault"
+            )
         if keep:
             self.holding.keep(ref.cid, lambda: self.archive.artifact(ref))
         key = self.audit.public_key(tag_set.key_id)
@@ -158,30 +161,6 @@ class Holder:
             if isinstance(event, TagsRegistered) and event.tau == tag_set.tau:
                 return event
         raise RecordError(f"tags {tag_set.tau} of {twin}: expected the event of their registration, got none")
-
-    def _test(self, twin: TwinId, tag_set: TagSet, held: Held) -> None:
-        """Hold tags against the bytes and against what the chain says: nothing can be proven with wrong ones."""
-        source = self.holding.open(held.artifact.cid)
-        model = self.ledger.model_of(twin, tag_set.version)
-        root = merkle_root(source, held.key.block)
-        chain_id, contract = self.audit.chain.chain_id, self.audit.address
-        domain = TagDomain(
-            chain_id,
-            contract,
-            twin,
-            tag_set.version,
-            model,
-            tag_set.key_id,
-            root,
-            held.artifact.size,
-            held.key.block,
-        )
-        if digest_of_bytes(domain.tau) != tag_set.tau:
-            raise PDPDataError(
-                f"tags of {twin}: expected domain {tag_set.tau} by the chain, got {domain.tau.hex()} from this copy: "
-                "it isn't whole, or the tagger registered another root or length"
-            )
-        check_tags(source, held.tags, held.key, domain)
 
     # -- proofs ----------------------------------------------------------------------------------------------
 
@@ -214,6 +193,12 @@ class Holder:
                 made, key = self._aggregate(twin, moment.slot, challenge)
                 keys[key_id] = key
                 groups[key_id, self._mode(twin, moment.slot)].append((twin, challenge, made))
+            except StoreError as error:
+                # The store fails, and not the copy: it is asked again while there is time. Once a look: each question
+                # to a node that hangs takes a while, and the value of the next slot mustn't be late for all of them.
+                self.waiting = True
+                steps += self._not_yet(moment, twin, error)
+                break
             except (TwinsError, PDPDataError, RecordError) as error:
                 steps.append(self._fail(moment, twin, challenge.tau, error))
         for (key_id, mode), asked in groups.items():
@@ -228,7 +213,7 @@ class Holder:
             if tag_set is None:
                 raise RecordError(f"twin {twin}: expected tags in slot {slot}, got none")
             held = self._load(twin, tag_set)
-            self._test(twin, tag_set, held)
+            check_held(held, self.holding.open(held.artifact.cid), self.audit, self.ledger, twin, tag_set)
             self._held[challenge.tau] = held
         source = self.holding.open(held.artifact.cid)
         return aggregate(source, held.tags, held.key, challenge), held.key
@@ -264,6 +249,11 @@ class Holder:
         count = "" if len(twins) == 1 else f" of {len(twins)} twins"
         words = f"slot {moment.slot}: possession{count} proven"
         return [SlotStep(SlotAction.PROVEN, moment.slot, words, twins, receipt, {"mode": str(mode)})]
+
+    def _not_yet(self, moment: Moment, twin: TwinId, error: Exception) -> list[SlotStep]:
+        told, self._unread[twin] = self._unread.get(twin) == moment.slot, moment.slot
+        words = f"slot {moment.slot}: twin {twin} can't be proven yet: {error}. Looking again"
+        return [] if told else [SlotStep(SlotAction.FAILED, moment.slot, words, (twin,), None, {"why": str(error)})]
 
     def _fail(self, moment: Moment, twin: TwinId, tau: bytes, error: Exception) -> SlotStep:
         self._tried[twin], self._bad[tau] = moment.slot, moment.slot

@@ -114,7 +114,13 @@ class Possession:
 
         A tagger looks at the head at any time, and that is all it reads.
         """
-        once: list[_Part] = [self.beacon.step, *(holder.step for holder in self.holders), self.watcher.step]
+        once: list[_Part] = [self.beacon.step, *(holder.step for holder in self.holders)]
+        timing = self.clock.timing
+        # One look in the next phase is early enough, unless what is claimed in this one can't be disputed by then.
+        if timing.dispute_seconds > timing.prove_seconds + timing.closed_seconds:
+            once.append(self.watcher.step)
+        else:
+            yield len(once), self.watcher.step
         for number, part in enumerate(once):
             if self._idle.get(number) != (moment.slot, moment.phase):
                 yield number, part

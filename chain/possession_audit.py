@@ -16,7 +16,7 @@ from eth_utils.crypto import keccak
 from chain.audit_values import AuditPolicy, Mode, Verdict
 from chain.checks import Finding
 from chain.clock import SlotClock
-from chain.errors import PDPClaim, PDPError, RecordError
+from chain.errors import EncodingError, PDPClaim, PDPError, RecordError
 from chain.events import (
     ClaimStruck,
     HolderAssigned,
@@ -203,9 +203,10 @@ class _History:
         return True
 
     def _sent(self, proof: ProofAccepted) -> tuple[tuple[TwinId, ...], bytes] | None:
-        """Read a proof out of its transaction; None where another contract passed it on.
+        """Read a proof out of its transaction; None where another contract passed it on, or where it can't be read.
 
-        Only a call of the audit itself counts, and only the bytes whose hash it announced: another contract's calldata
+        Anybody may deliver a proof, in an encoding of its own that the contract takes: that must not end an audit. Only
+        a call of the audit itself counts, and only the bytes whose hash it announced: another contract's calldata
         may show one proof while it hands in another.
         """
         found = self.audit.chain.rpc("eth_getTransactionByHash", (proof.transaction,))
@@ -215,7 +216,10 @@ class _History:
         for name in _FULL | _CLAIMS:
             function = self.audit.interface.functions[name]
             if data[:4] == function.selector:
-                _, twins, _, sent, *_ = function.inputs.decode(data[4:], name)
+                try:
+                    _, twins, _, sent, *_ = function.inputs.decode(data[4:], name, strict=False)
+                except EncodingError:
+                    return None
                 if "0x" + keccak(sent).hex() != proof.proof:
                     raise RecordError(f"expected bytes with the hash {proof.proof}, got others in the calldata")
                 return (twins if isinstance(twins, tuple) else (twins,)), sent

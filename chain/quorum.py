@@ -82,7 +82,7 @@ class QuorumCheck:
         if data[:4] != function.selector:
             return
         try:
-            twin, number, model, signers, signatures = function.inputs.decode(data[4:], function.name)
+            twin, number, model, signers, signatures = function.inputs.decode(data[4:], function.name, strict=False)
         except EncodingError:
             return
         if (twin, number, model) != (final.twin, final.round, final.model):

@@ -11,14 +11,20 @@ from eth_utils.crypto import keccak
 from chain.accounts import Account
 from chain.audit_values import Mode
 from chain.clock import Moment
-from chain.errors import RecordError, SyncAuditNotDisputable
+from chain.errors import ChainError, ChainUnreachableError, RecordError, SyncAuditNotDisputable
 from chain.events import ProofAccepted
 from chain.pdp.challenge import batch_transcript
 from chain.pdp.verification import product_of
 from chain.pdp.words import element
 from chain.slot_steps import SlotAction, SlotStep
 from chain.sync_audit import SyncAudit
-from twins.types import Address, TwinId
+from twins.types import Address, Digest, TwinId
+
+LOOK_BACK = 64
+"""Blocks that are looked at again: a claim in a block that replaced another would else be seen by nobody."""
+
+_Claim = tuple[int, Address, bytes]  # slot, holder, its name
+_Event = tuple[int, Address, TwinId, Digest]  # slot, holder, twin, hash of the claimed proof: its product is in it
 
 
 @dataclass
@@ -35,44 +41,67 @@ class ClaimWatcher:
     audit: SyncAudit
     since: int
     _seen: int = field(default=-1, repr=False)
+    _judged: set[_Event] = field(default_factory=set, repr=False)  # right, in the blocks that are looked at again
 
     def step(self, moment: Moment) -> list[SlotStep]:
-        """Recompute the claims of the blocks since the last look.
+        """Recompute the claims of the newest blocks that were not judged yet.
+
+        A claim that can't be judged, or not be disputed, is looked at again, and keeps no other from being struck.
 
         Raises:
-            ChainError: the chain can't be asked.
+            ChainError: the chain can't be asked, or not about some claim.
         """
         newest = self.audit.chain.block_number()
-        if self._seen < 0:  # older claims can't be disputed any more
-            seconds = self.audit.timing().dispute_seconds
-            self._seen = max(self.since, newest - seconds) - 1
         if newest <= self._seen:
             return []
-        steps = []
-        claims: dict[tuple[int, Address, bytes], list[TwinId]] = defaultdict(list)
-        for event in self.audit.events(self._seen + 1, newest, (ProofAccepted,)):
-            if isinstance(event, ProofAccepted) and event.mode is Mode.OPTIMISTIC:
-                fact = self.audit.fact_of(event.slot, event.twin, event.holder)
-                if fact is not None:
-                    claims[event.slot, event.holder, bytes(fact.claim)].append(event.twin)
-        for (slot, holder, claim), twins in claims.items():
-            step = self._look(moment, slot, holder, claim, tuple(sorted(twins)))
-            if step is not None:
-                steps.append(step)
-        self._seen = newest
+        if self._seen < 0:  # older claims can't be disputed any more
+            first = max(self.since, newest - self.audit.timing().dispute_seconds)
+        else:
+            first = max(self.since, self._seen + 1 - LOOK_BACK)
+        events, claims = self._claims(first, newest)
+        steps: list[SlotStep] = []
+        failure: ChainError | None = None
+        for (slot, holder, claim), found in claims.items():
+            twins = tuple(sorted(twin for _, _, twin, _ in found))
+            try:
+                if self.audit.claim_of(claim)[1]:
+                    continue  # struck; should its dispute be reorganised away, it is disputed again
+                if claim_is_false(self.audit, slot, holder, claim, twins):
+                    steps += self._dispute(moment, slot, holder, twins)
+                else:
+                    self._judged |= found
+            except ChainUnreachableError:
+                raise
+            except ChainError as error:
+                failure = error
+        if failure is None:
+            self._seen = newest
+            self._judged &= events
+        elif not steps:
+            raise failure
         return steps
 
-    def _look(
-        self, moment: Moment, slot: int, holder: Address, claim: bytes, twins: tuple[TwinId, ...]
-    ) -> SlotStep | None:
-        if not claim_is_false(self.audit, slot, holder, claim, twins):
-            return None
+    def _claims(self, first: int, last: int) -> tuple[set[_Event], dict[_Claim, set[_Event]]]:
+        events: set[_Event] = set()
+        claims: dict[_Claim, set[_Event]] = defaultdict(set)
+        for event in self.audit.events(first, last, (ProofAccepted,)):
+            if isinstance(event, ProofAccepted) and event.mode is Mode.OPTIMISTIC:
+                known = (event.slot, event.holder, event.twin, event.proof)
+                events.add(known)
+                if known in self._judged:
+                    continue
+                fact = self.audit.fact_of(event.slot, event.twin, event.holder)
+                if fact is not None:
+                    claims[event.slot, event.holder, bytes(fact.claim)].add(known)
+        return events, claims
+
+    def _dispute(self, moment: Moment, slot: int, holder: Address, twins: tuple[TwinId, ...]) -> list[SlotStep]:
         try:
             receipt = self.audit.dispute(self.account, slot, twins, holder)
         except SyncAuditNotDisputable:
-            return None  # another station was faster
+            return []  # another station was faster, or it is too late
         words = f"slot {slot}: the claim of {holder} was false, and is struck"
-        return SlotStep(SlotAction.DISPUTED, moment.slot, words, twins, receipt, {"holder": holder})
+        return [SlotStep(SlotAction.DISPUTED, moment.slot, words, twins, receipt, {"holder": holder})]
 
 
 def claim_is_false(audit: SyncAudit, slot: int, holder: Address, claim: bytes, twins: Sequence[TwinId]) -> bool:

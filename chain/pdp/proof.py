@@ -16,6 +16,7 @@ from gmpy2 import mpz
 from chain.errors.pdp import PDPDataError
 from chain.pdp.challenge import Challenge
 from chain.pdp.keys import PublicKey
+from chain.pdp.products import product_of_powers
 from chain.pdp.sources import Source, block_number, read_block
 from chain.pdp.tags import Tags
 from chain.pdp.verification import PROOF_BYTES, find_prime, product_of
@@ -52,10 +53,12 @@ def aggregate(source: Source, tags: Tags, key: PublicKey, challenge: Challenge) 
             f"tags: expected domain {challenge.tau.hex()} of {challenge.blocks} blocks, "
             f"got {tags.tau.hex()} of {tags.blocks}"
         )
-    modulus, tag, total = mpz(key.modulus), mpz(1), mpz(0)
+    total, chosen, coefficients = mpz(0), [], []
     for index, coefficient in challenge.indices():
-        tag = tag * gmpy2.powmod(tags[index], coefficient, modulus) % modulus
+        chosen.append(mpz(tags[index]))
+        coefficients.append(coefficient)
         total += coefficient * mpz(block_number(read_block(source, index, key.block), key.block))
+    tag = product_of_powers(chosen, coefficients, mpz(key.modulus))
     return Aggregate(tag, total, product_of(key, [challenge]))
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import gmpy2
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 from gmpy2 import mpz
 
 from chain.errors.pdp import PDPClaim, PDPDataError, PDPEquation, PDPLength, PDPNotPrime, PDPRange, PDPResidue
 from chain.pdp.challenge import Challenge
 from chain.pdp.keys import PublicKey
+from chain.pdp.products import product_of_powers
 from chain.pdp.words import DOMAINS, MODULUS_BYTES, element, full_domain_hash
 
 PROOF_BYTES = 546
@@ -94,12 +95,12 @@ def check_claim(key: PublicKey, challenges: Sequence[Challenge], transcript: byt
 
 def product_of(key: PublicKey, challenges: Sequence[Challenge]) -> mpz:
     """Return P, the product of the challenged tags' domain hashes to their coefficients."""
-    modulus, product = mpz(key.modulus), mpz(1)
+    hashes, coefficients = [], []
     for challenge in challenges:
         for index, coefficient in challenge.indices():
-            hashed = full_domain_hash(challenge.tau, index)
-            product = product * gmpy2.powmod(hashed, coefficient, modulus) % modulus
-    return product
+            hashes.append(mpz(full_domain_hash(challenge.tau, index)))
+            coefficients.append(coefficient)
+    return product_of_powers(hashes, coefficients, mpz(key.modulus))
 
 
 def transcript_prime(transcript: bytes, tag: bytes, product: bytes, nonce: int) -> mpz:
@@ -124,9 +125,12 @@ def find_prime(transcript: bytes, tag: mpz, product: mpz) -> tuple[mpz, int]:
 
 def _check(key: PublicKey, transcript: bytes, proof: Proof, product: Callable[[], mpz]) -> None:
     n = mpz(key.modulus)
+    # 0 and N make both sides of the equation 0 (A2); a second spelling would be a second proof. What was sent is looked
+    # at first: garbage costs nobody a product.
+    if not (0 < proof.tag < n and 0 < proof.quotient < n):
+        raise PDPRange
     value = product()
-    # 0 and N make both sides of the equation 0 (A2); a second spelling would be a second proof.
-    if not all(0 < x < n for x in (proof.tag, proof.quotient, value)):
+    if not 0 < value < n:
         raise PDPRange
     prime = transcript_prime(transcript, element(int(proof.tag)), element(int(value)), proof.nonce)
     # With a composite whose factors are known a quotient could be found without the data.

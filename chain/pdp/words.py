@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from twins.types import Address, Digest, TwinId
 
@@ -53,7 +53,7 @@ Word = int | Address | Digest | TwinId | bytes
 """What `word` takes, by the names of its values."""
 
 DOMAINS = {
-    name: keccak(text="twin-pdp/v1/" + name)
+    name: keccak(b"twin-pdp/v1/" + name.encode())
     for name in (
         "key",
         "generator",

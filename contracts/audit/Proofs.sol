@@ -64,12 +64,10 @@ abstract contract Proofs is Lanes {
 
     /// @inheritdoc ISyncAudit
     function attest(uint32 slot, bytes32 twin, address holder, bytes32 proofHash, bytes calldata signatures) external {
-        (IPDPVerifier.Challenge[] memory asked,) = _admit(slot, _one(twin), holder, Mode.Quorum);
-        bytes32 digest = keccak256(
-            abi.encode(QUORUM, block.chainid, address(this), slot, twin, asked[0].sigma, proofHash)
-        );
+        (IPDPVerifier.Challenge memory asked,) = _admitOne(slot, twin, holder, Mode.Quorum, _seedInProving(slot));
+        bytes32 digest = keccak256(abi.encode(QUORUM, block.chainid, address(this), slot, twin, asked.sigma, proofHash));
         _requireQuorum(_draws[slot].electorate, holder, digest, signatures);
-        _record(slot, _one(twin), holder, Fact(uint64(block.timestamp), Mode.Quorum, 0), proofHash);
+        _recordOne(slot, twin, holder, Fact(uint64(block.timestamp), Mode.Quorum, 0), proofHash);
     }
 
     /// @inheritdoc ISyncAudit
@@ -164,23 +162,35 @@ abstract contract Proofs is Lanes {
         view
         returns (IPDPVerifier.Challenge[] memory asked, bytes16 key)
     {
-        Phase phase = phaseOf(slot);
-        // Early, the seed isn't fixed; late, the slot is over: a missing proof is the failure.
-        if (phase != Phase.Proving) revert SyncAuditUnexpectedPhase(slot, phase, Phase.Proving);
-        bytes32 seed = _seedOf(slot);
+        bytes32 seed = _seedInProving(slot);
         asked = new IPDPVerifier.Challenge[](twins.length);
         for (uint256 i = 0; i < twins.length; ++i) {
-            bytes32 twin = twins[i];
             bytes16 own;
-            uint8 modes;
-            (asked[i], own, modes) = _question(slot, twin, holder, seed);
-            if (_keys[own].revokedAt != 0) revert SyncAuditKeyRevoked(_keyIdOf(own));
-            if (modes & (uint8(1) << uint8(mode)) == 0) revert SyncAuditModeNotAllowed(twin, mode);
+            (asked[i], own) = _admitOne(slot, twins[i], holder, mode, seed);
             if (i == 0) key = own;
             else if (own != key) revert SyncAuditBadBatch();
-            // At most one in each period: a second one would replace what others rest on.
-            if (_fact(slot, twin, holder).mode != Mode.None) revert SyncAuditDuplicateProof(slot, twin, holder);
         }
+    }
+
+    function _admitOne(uint32 slot, bytes32 twin, address holder, Mode mode, bytes32 seed)
+        private
+        view
+        returns (IPDPVerifier.Challenge memory asked, bytes16 key)
+    {
+        uint8 modes;
+        (asked, key, modes) = _question(slot, twin, holder, seed);
+        if (_keys[key].revokedAt != 0) revert SyncAuditKeyRevoked(_keyIdOf(key));
+        if (modes & (uint8(1) << uint8(mode)) == 0) revert SyncAuditModeNotAllowed(twin, mode);
+        // At most one in each period: a second one would replace what others rest on.
+        if (_fact(slot, twin, holder).mode != Mode.None) revert SyncAuditDuplicateProof(slot, twin, holder);
+    }
+
+    /// @dev The seed of a slot whose proofs are awaited now. Early, it isn't fixed; late, the slot is over: a missing
+    /// proof is the failure.
+    function _seedInProving(uint32 slot) private view returns (bytes32) {
+        Phase phase = phaseOf(slot);
+        if (phase != Phase.Proving) revert SyncAuditUnexpectedPhase(slot, phase, Phase.Proving);
+        return _seedOf(slot);
     }
 
     function _question(uint32 slot, bytes32 twin, address holder, bytes32 seed)
@@ -212,10 +222,14 @@ abstract contract Proofs is Lanes {
 
     function _record(uint32 slot, bytes32[] memory twins, address holder, Fact memory fact, bytes32 proof) private {
         for (uint256 i = 0; i < twins.length; ++i) {
-            Fact storage stored = _fact(slot, twins[i], holder);
-            (stored.acceptedAt, stored.mode, stored.claim) = (fact.acceptedAt, fact.mode, fact.claim);
-            emit ProofAccepted(slot, twins[i], holder, fact.mode, proof);
+            _recordOne(slot, twins[i], holder, fact, proof);
         }
+    }
+
+    function _recordOne(uint32 slot, bytes32 twin, address holder, Fact memory fact, bytes32 proof) private {
+        Fact storage stored = _fact(slot, twin, holder);
+        (stored.acceptedAt, stored.mode, stored.claim) = (fact.acceptedAt, fact.mode, fact.claim);
+        emit ProofAccepted(slot, twin, holder, fact.mode, proof);
     }
 
     /// @dev A dispute computes the whole product in one transaction: a claim of more factors than fit into a block could
@@ -239,18 +253,36 @@ abstract contract Proofs is Lanes {
         if (count < required) revert SyncAuditNoQuorum(uint8(count), uint8(required));
         address[] memory signers = new address[](count);
         address last = address(0);
-        for (uint256 i = 0; i < count; ++i) {
-            bytes calldata signature = signatures[i * SIGNATURE:(i + 1) * SIGNATURE];
+        for (uint256 i = 0; i < count;) {
+            (bytes32 r, bytes32 s, uint8 v) = _signatureAt(signatures, i);
             // Of a second spelling of a signature (s in the upper half of the order) nobody is the signer. A holder's
             // own word is what the proof is there to replace.
-            (address signer,,) = ECDSA.tryRecoverCalldata(digest, signature);
+            (address signer,,) = ECDSA.tryRecover(digest, v, r, s);
             if (signer == address(0) || signer == holder) revert SyncAuditNotElector(signer);
             if (signer <= last) revert SyncAuditUnsortedSigners();
             signers[i] = last = signer;
+            // Unchecked: there are no more than the calldata has bytes.
+            unchecked {
+                ++i;
+            }
         }
         // Reverts for outsiders, and for who is suspended by now.
         uint64 late = registry.electorsOf(signers) & ~electorate;
         if (late != 0) revert SyncAuditNotElector(registry.stationAt(late.nth(0)));
+    }
+
+    /// @dev One of the signatures that lie one after another, which has to be there: a slice would check that again.
+    function _signatureAt(bytes calldata signatures, uint256 index)
+        private
+        pure
+        returns (bytes32 r, bytes32 s, uint8 v)
+    {
+        assembly ("memory-safe") {
+            let at := add(signatures.offset, mul(index, 65))
+            r := calldataload(at)
+            s := calldataload(add(at, 32))
+            v := byte(0, calldataload(add(at, 64)))
+        }
     }
 
     function _requireBatch(bytes32[] calldata twins) private pure {

@@ -195,8 +195,18 @@ abstract contract Stations is ITwinRegistry, AccessControl {
 
     /// @inheritdoc ITwinRegistry
     function electorsOf(address[] calldata accounts) external view returns (uint64 stations) {
-        for (uint256 i = 0; i < accounts.length; ++i) {
-            stations |= StationSet.only(_activeRecord(accounts[i]).index);
+        for (uint256 i = 0; i < accounts.length;) {
+            address account = accounts[i];
+            StationRecord storage record = _stations[account];
+            // Read together and judged afterwards: a slot that is read between two jumps is read once.
+            (bool registered, bool suspended, uint8 index) = (record.registered, record.suspended, record.index);
+            if (!registered) revert TwinRegistryUnknownStation(account);
+            if (suspended) revert TwinRegistrySuspended(account);
+            stations |= StationSet.only(index);
+            // Unchecked: there are no more than the calldata has bytes.
+            unchecked {
+                ++i;
+            }
         }
     }
 

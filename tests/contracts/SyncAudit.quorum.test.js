@@ -95,6 +95,30 @@ describe("SyncAudit: a quorum of stations", () => {
     await attest(good);
   });
 
+  it("is refused with any bit of its signatures changed, and with signatures that lie a byte off", async () => {
+    const good = concat(["0x", ...(await signed(order))]);
+    const bytes = Buffer.from(good.slice(2), "hex");
+    const send = (blob) => w.send("attest", [lane.slot, lane.twin, lane.holder, proofHash, blob]);
+    // In each part of each signature: r, s and v; then all of one, and none at all.
+    for (let at = 0; at < bytes.length; at += at % 65 < 64 ? 16 : 1) {
+      const changed = Buffer.from(bytes);
+      changed[at] ^= 1 << (at % 8);
+      await assert.rejects(send(`0x${changed.toString("hex")}`), `byte ${at}`);
+    }
+    for (const blob of [
+      `0x${"ff".repeat(4 * 65)}`,
+      `0x${"00".repeat(4 * 65)}`,
+      concat(["0x00", sliceHex(good, 0, 4 * 65 - 1)]),
+      concat([sliceHex(good, 1), "0x00"]),
+      concat([good, good]),
+      concat([good, "0x00"]),
+    ]) {
+      await assert.rejects(send(blob));
+    }
+    assert.equal(await lane.verdict(), Verdict.Pending);
+    await send(good);
+  });
+
   it("has no outsiders in it", async () => {
     const outsider = accounts.indexOf(people.outsider);
     const some = ascending([...order.slice(0, 3), outsider]);

@@ -7,7 +7,9 @@ import hre from "hardhat";
 import { hexToBytes } from "viem";
 
 const CONTRACTS = ["TwinRegistry", "RoundLedger", "PDPVerifier", "SyncAudit"];
-const YOUNGER_THAN_LONDON = { 0x5f: "PUSH0", 0x5e: "MCOPY", 0x5c: "TLOAD", 0x5d: "TSTORE", 0x49: "BLOBHASH", 0x4a: "BLOBBASEFEE" };
+const YOUNGER_THAN_LONDON = {
+  0x1e: "CLZ", 0x49: "BLOBHASH", 0x4a: "BLOBBASEFEE", 0x5c: "TLOAD", 0x5d: "TSTORE", 0x5e: "MCOPY", 0x5f: "PUSH0",
+};
 const [PUSH1, PUSH32] = [0x60, 0x7f];
 
 /** Opcodes in order, without the data of PUSH1 to PUSH32, which may hold any byte. */
@@ -25,6 +27,7 @@ describe("bytecode", () => {
     assert.deepEqual(youngOnes(hexToBytes("0x605f6000635f5e5c5d50")), []);
     assert.deepEqual(youngOnes(hexToBytes("0x605f5f615f5f5e")), ["PUSH0", "MCOPY"]);
     assert.deepEqual(youngOnes(hexToBytes(`0x7f${"5c".repeat(32)}5c`)), ["TLOAD"]);
+    assert.deepEqual(youngOnes(hexToBytes("0x601e1e")), ["CLZ"]);
   });
 
   for (const name of CONTRACTS) {

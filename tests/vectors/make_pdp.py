@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,13 @@ class Artifact:
     tags: Tags
 
     @classmethod
-    def of(cls, data: bytes, key: PrivateKey, twin: int = 1, version: int = 1) -> Artifact:
-        """Tag some bytes."""
+    def of(cls, data: bytes, key: PrivateKey, twin: int = 1, version: int = 1, **changes: Any) -> Artifact:
+        """Tag some bytes; `changes` are other fields of the tags' domain."""
         source, block = BytesSource(data), key.public.block
         root = merkle_root(source, block)
         words = (twin.to_bytes(32, "big"), version, hashlib.sha256(data).digest(), key.public.key_id)
         domain = TagDomain(31337, CONTRACT, *words, root, len(data), block)  # type: ignore[arg-type]
-        return cls(data, key, make_tags(source, key, domain, workers=1))
+        return cls(data, key, make_tags(source, key, replace(domain, **changes), workers=1))
 
     def challenge(self, slot: int = 7, size: int = 100, holder: str = HOLDER) -> Challenge:
         """What is asked in a slot."""
@@ -95,6 +95,7 @@ def altered(key: PrivateKey, sigma: bytes, proof: bytes) -> Iterator[tuple[str, 
     tag, quotient, residue, nonce = proof[:256], proof[256:512], proof[512:544], proof[544:]
     for what, number in (("0", 0), ("N", n), ("N + 1", n + 1), ("2^2048 - 1", 2**2048 - 1)):
         yield f"T = {what}", element(number) + proof[256:]
+        yield f"T and Q = {what}", 2 * element(number) + proof[512:]
         yield f"Q = {what}", tag + element(number) + proof[512:]
     for length in (0, 545, 547, 802):
         yield f"{length} bytes in full mode", (proof + bytes(300))[:length]
@@ -123,6 +124,10 @@ def residues(artifact: Artifact, challenge: Challenge, proof: bytes) -> Iterator
     yield "a later prime with a stale quotient", proof[:544] + other.to_bytes(2, "big")
     prime = transcript_prime(challenge.sigma, proof[:256], product, other)
     yield "a later prime with its own quotient", rebuild(artifact, challenge, prime, other)
+    while gmpy2.is_prime(transcript_prime(challenge.sigma, proof[:256], product, other)):
+        other += 1
+    composite = transcript_prime(challenge.sigma, proof[:256], product, other)
+    yield "a composite number with its own quotient", rebuild(artifact, challenge, composite, other)
 
 
 def rebuild(artifact: Artifact, challenge: Challenge, prime: mpz, nonce: int) -> bytes:
@@ -216,6 +221,9 @@ def cases() -> Iterator[dict[str, Any]]:
         ("of another c", artifact.challenge(size=99)),
         ("of another version", Artifact.of(artifact.data, small, version=2).challenge()),
         ("of another twin", Artifact.of(artifact.data, small, twin=2).challenge()),
+        ("of another manifest", Artifact.of(artifact.data, small, manifest=bytes(32)).challenge()),
+        ("of another chain", Artifact.of(artifact.data, small, chain_id=1).challenge()),
+        ("of another contract", Artifact.of(artifact.data, small, contract=HOLDER).challenge()),
     ):
         yield case(f"{name}: the challenge is another", small, [wrong], wrong.sigma, proof)
     yield case("under another key", other, [challenge], challenge.sigma, proof)
@@ -229,7 +237,7 @@ def cases() -> Iterator[dict[str, Any]]:
         challenge.sigma,
         from_nothing(artifact, challenge),
     )
-    for what, number in (("0", 0), ("N", n), ("2^2048 - 1", 2**2048 - 1)):
+    for what, number in (("0", 0), ("N", n), ("N + 1", n + 1), ("2^2048 - 1", 2**2048 - 1)):
         yield case(f"claimed P = {what}", small, [challenge], challenge.sigma, proof + element(number))
     yield case(
         "claimed -P", small, [challenge], challenge.sigma, proof + element(n - int.from_bytes(claimed[546:], "big"))

@@ -132,6 +132,40 @@ def test_a_watcher_leaves_a_right_claim_alone(asked: Asked) -> None:
     assert verdict(asked) is Verdict.PROVISIONAL
 
 
+def test_a_claim_in_a_block_that_replaced_one_already_looked_at_is_struck_all_the_same(asked: Asked) -> None:
+    slots = asked.slots
+    chain = slots.world.chain
+    watcher = ClaimWatcher(slots.stations[0], slots.audit, 0)
+    snapshot = chain.rpc("evm_snapshot")
+    for _ in range(3):
+        chain.rpc("evm_mine")
+    assert watcher.step(slots.clock.read()) == []
+    chain.rpc("evm_revert", (snapshot,))
+    claim(asked, false_claim(asked.key, asked.challenge().sigma))
+    for _ in range(3):
+        chain.rpc("evm_mine")
+    (step,) = watcher.step(slots.clock.read())
+    assert step.action is SlotAction.DISPUTED
+    assert verdict(asked) is Verdict.FAILED
+
+
+def test_a_dispute_that_a_reorganisation_takes_away_is_made_again(asked: Asked) -> None:
+    slots = asked.slots
+    chain = slots.world.chain
+    watcher = ClaimWatcher(slots.stations[0], slots.audit, 0)
+    claim(asked, false_claim(asked.key, asked.challenge().sigma))
+    snapshot = chain.rpc("evm_snapshot")
+    assert len(watcher.step(slots.clock.read())) == 1
+    chain.rpc("evm_revert", (snapshot,))
+    assert verdict(asked) is Verdict.PROVISIONAL
+    for _ in range(2):
+        chain.rpc("evm_mine")
+    assert len(watcher.step(slots.clock.read())) == 1
+    assert verdict(asked) is Verdict.FAILED
+    chain.rpc("evm_mine")
+    assert watcher.step(slots.clock.read()) == []
+
+
 def test_a_dispute_one_second_late_is_refused(asked: Asked) -> None:
     claim(asked, false_claim(asked.key, asked.challenge().sigma))
     asked.slots.next_at(asked.slots.world.chain.timestamp() + 600)

@@ -21,6 +21,7 @@ from chain.pdp.challenge import Challenge
 from chain.pdp.proof import prove
 from chain.pdp.sources import BytesSource
 from chain.pdp.tags import make_tags
+from chain.possession_audit import audit_possession
 from tests.integration.chain.audit_fixtures import Asked
 from tests.integration.consortium import Consortium
 from tests.slots import Slots, content, known_key
@@ -220,6 +221,26 @@ def test_a_proof_accepted_by_one_contract_is_worth_nothing_at_another(consortium
     second.slots.open_proving(second.slots.slot + 1)
     with pytest.raises(ContractRevertError):
         send(second, proof, slot=second.slots.slot)
+
+
+# -- how it is sent ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["padded with ones", "with bytes behind it", "moved away from its place"])
+def test_a_proof_in_its_sender_s_own_encoding_is_taken_and_ends_no_audit(asked: Asked, what: str) -> None:
+    slots = asked.slots
+    slots.open_proving(asked.slot)
+    data = slots.audit.interface.functions["prove"].encode(asked.slot, asked.twin, asked.holder(), asked.proof())
+    if what == "padded with ones":
+        data = data[:-30] + b"\xff" * 30
+    elif what == "with bytes behind it":
+        data += bytes(7) + b"\xff" * 90
+    else:
+        data = data[: 4 + 96] + (128 + 64).to_bytes(32, "big") + b"\xee" * 64 + data[4 + 128 :]
+    slots.world.chain.transact(slots.world.outsider, slots.audit.address, data)
+    assert slots.audit.verdict(asked.twin, asked.holder(), asked.slot) is Verdict.PROVEN
+    found = audit_possession(slots.audit, asked.twin, 0, [station.address for station in slots.stations])
+    assert (found.verified, found.findings) == (1, ())
 
 
 # -- what is refused besides -------------------------------------------------------------------------------------------

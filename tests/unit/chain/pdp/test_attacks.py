@@ -119,6 +119,7 @@ LAST = len(DATA) - 1
         ("one byte less", DATA[:-1]),
         ("one byte more, not zero", DATA + b"\1"),
         ("truncated by one block", DATA[: 4 * B]),
+        ("a block more", DATA + content("another block", B)),
         ("two blocks swapped", DATA[B : 2 * B] + DATA[:B] + DATA[2 * B :]),
         ("all zero", bytes(len(DATA))),
         ("an older version", content("older", len(DATA))),
