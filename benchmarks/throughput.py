@@ -85,7 +85,8 @@ def main(
             figures["rows"][name] = measure(*ROWS[name], repeats)
             show(name, figures["rows"][name])
         FILE.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    (DOCS / "benchmarks" / "throughput.svg").write_text(throughput_plot(figures), encoding="utf-8")
+    if figures["rows"]:
+        (DOCS / "benchmarks" / "throughput.svg").write_text(throughput_plot(figures), encoding="utf-8")
     renew()
 
 
