@@ -75,6 +75,23 @@ class TwinRegistry(Contract):
         """
         return self._transact(account, "setRoster", root, device_count)
 
+    def set_nodes(self, account: Account, manifest: Digest) -> Receipt:
+        """Name the manifest of the calling station's nodes, replacing the former one.
+
+        Args:
+            account: the station's.
+            manifest: of `twins.manifest.NodesManifest`; zero withdraws all.
+
+        Raises:
+            TwinRegistryUnknownStation, TwinRegistrySuspended.
+        """
+        return self._transact(account, "setNodes", manifest)
+
+    def nodes_of(self, station: Address, block: Block = None) -> Digest:
+        """Return the manifest of a station's nodes; zero if it has none."""
+        (manifest,) = self._read("nodesOf", station, block=block)
+        return Digest(manifest)
+
     def station_of(self, address: Address, block: Block = None) -> Station:
         """Return what is held of an account; ``registered`` is False when it is no station."""
         (fields,) = self._read("stationOf", address, block=block)

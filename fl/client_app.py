@@ -3,8 +3,9 @@
 The same app runs in the in-process grid, in Flower's simulation and as a SuperNode: it knows its data and its key
 only through ``context.node_config``, and the round only through the message.
 
-Node configuration: ``dataset``, ``split``, ``partition-id``, ``num-partitions``, ``key-file``, and ``receipts`` if the
-device is to keep its station's receipts in that folder.
+Node configuration: ``dataset``, ``partition-id``, ``key-file``, and either ``data-file``, in which the device's own
+examples are (`fl.data_files`), or ``split`` and ``num-partitions``, by which it takes them from the data set; and
+``receipts`` if the device is to keep its station's receipts in that folder.
 Message configuration (``config``): see `RoundConfig`, and `fl.receipts` for what may come with it.
 """
 
