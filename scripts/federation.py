@@ -14,6 +14,7 @@ command again. Several machines: docs/deployment.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -53,6 +54,7 @@ from scripts.session import enrol
 from scripts.settings import FRESH_ENOUGH, RunSettings, require_possible
 from scripts.signals import end_on_sigterm
 from scripts.signing import signing
+from scripts.station import PossessionOption
 from scripts.station_app import StationFile
 from scripts.station_run import StationOptions
 from twins.archive import Archive
@@ -75,6 +77,10 @@ def up(
     seed: Annotated[int, typer.Option(min=0, help="Of genesis, training and a devnet's device keys; the same.")] = 0,
     deadline: Annotated[float, typer.Option(help="Seconds to wait for a device's reply.", min=1)] = Patience.deadline,
     gather: Annotated[float, typer.Option(help="Seconds to wait for a device to connect, once.", min=0)] = 60.0,
+    possession: PossessionOption = True,
+    warm: Annotated[
+        bool, typer.Option("--warm/--cold", help="Start ClientApps from a process that has imported what they need.")
+    ] = True,
     home: HomeOption = DEFAULT_HOME,
     json_output: JsonOption = False,
 ) -> None:
@@ -104,14 +110,16 @@ def up(
     accounts, _ = signing(network, settings.stations, None, None, None)
     enrol(settings, network, archive, accounts.owner, [account.address for account in accounts.stations])
     network.chain.settle()
-    authority, placed = prepare(settings, network, reach, accounts, rounds, Patience(gather, deadline))
+    authority, placed = prepare(settings, network, reach, accounts, rounds, Patience(gather, deadline), possession)
     processes = FederationProcesses(
         federation_folder(reach.home),
         authority,
         placed,
+        until=rounds,
         dataset=settings.dataset,
         receipts=reach.home.receipts,
         notice=warn,
+        warm=warm,
     )
     first = network.ledger.head(twin_id(twin)).number
 
@@ -153,7 +161,13 @@ def renew(
 
 
 def prepare(
-    settings: RunSettings, network: Network, reach: Reach, accounts: Accounts, rounds: int, patience: Patience
+    settings: RunSettings,
+    network: Network,
+    reach: Reach,
+    accounts: Accounts,
+    rounds: int,
+    patience: Patience,
+    possession: bool = True,
 ) -> tuple[Authority, list[Station]]:
     """Write everything that a federation on this machine needs; what is there and valid stays.
 
@@ -182,7 +196,7 @@ def prepare(
                 make_node_key(own.node_key)
             sign_node(index, own.node_key, own.key, account.address, network.domain).save(place.nodes)
             devices.append(own)
-        options = station_options(settings, network, reach, number, rounds)
+        options = replace(station_options(settings, network, reach, number, rounds), possession=possession)
         StationFile(options, place.nodes, place.told, place.flower, patience.gather, patience.deadline).save(place.file)
         placed.append(Station(account.address, place, devices))
     return authority, placed
@@ -192,6 +206,7 @@ def station_options(settings: RunSettings, network: Network, reach: Reach, numbe
     """Return what a devnet's station is told: its own nodes first, as `scripts.process_run` does."""
     urls, endpoints = own_first(reach.urls(), number - 1), reach.endpoints()
     own = own_first(endpoints, number - 1) if endpoints else []
+    tokens = federation_folder(reach.home) / f"station-{number}" / "ipfs.tokens"
     return StationOptions(
         twin=settings.twin,
         home=reach.home.path,
@@ -200,9 +215,7 @@ def station_options(settings: RunSettings, network: Network, reach: Reach, numbe
         trust=tuple(code for code in (settings.dataset, settings.strategy) if ":" in code),
         rpc=",".join(urls),
         ipfs=tuple(url for url, _ in own),
-        ipfs_tokens=write_tokens(federation_folder(reach.home) / f"station-{number}" / "ipfs.tokens", own)
-        if own
-        else None,
+        ipfs_tokens=write_tokens(tokens, own) if own else None,
         replicas=reach.copies(len(endpoints)) if own else None,
         confirmations=network.chain.confirmations,
         patience=network.chain.patience,

@@ -16,15 +16,19 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from fl.data_files import partition_bytes
 from fl.datasets import Partition
+from fl.warm_clientapp import install
 from scripts.certificates import Authority, Certificate
 from scripts.children import Program
-from scripts.flower import environment, program
+from scripts.cli import BadInputError
+from scripts.flower import ROOT, environment, program
 from scripts.home import Home
 
 LOOPBACK = "127.0.0.1"
@@ -127,7 +131,7 @@ class DevicePlace:
         if not self.data.exists() or self.data.read_bytes() != data:
             write_bytes(self.data, data)
 
-    def supernode(self, superlink: str, authority: Path, dataset: str, receipts: Path) -> Program:
+    def supernode(self, superlink: str, authority: Path, dataset: str, receipts: Path, apps: Path | None) -> Program:
         """Return its SuperNode.
 
         Args:
@@ -135,6 +139,7 @@ class DevicePlace:
             authority: certificate of the consortium's authority.
             dataset: name of what is learnt.
             receipts: folder for its receipts.
+            apps: folder of the program that starts its ClientApps warm; None for Flower's own.
         """
         config: dict[str, str | int] = {
             "dataset": dataset,
@@ -155,7 +160,25 @@ class DevicePlace:
         ]
         flower = self.folder / "flower"
         flower.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Program(f"device {self.index}'s SuperNode", command, environment(flower), self.folder / "supernode.log")
+        return Program(
+            f"device {self.index}'s SuperNode", command, environment(flower, apps), self.folder / "supernode.log"
+        )
+
+
+def warm_apps(folder: Path) -> tuple[Program, Path]:
+    """Return what starts ClientApps warm (`fl.warm_clientapp`), and the folder of the program that asks it to."""
+    # Not in the folder: its path may be longer than a Unix socket's can be.
+    sockets = Path(tempfile.gettempdir()) / f"twinledger-{os.getuid()}"
+    sockets.mkdir(mode=0o700, exist_ok=True)
+    if sockets.stat().st_uid != os.getuid() or sockets.stat().st_mode & 0o077:
+        raise BadInputError(f"{sockets}: expected a folder that is only this user's; delete it")
+    path = sockets / f"{sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.sock"
+    apps = folder / "apps"
+    install(str(apps / "flwr-clientapp"), str(path))
+    flower = folder / "flower"
+    flower.mkdir(parents=True, exist_ok=True, mode=0o700)
+    command = [sys.executable, str(ROOT / "fl" / "warm_clientapp.py"), str(path)]
+    return Program("ClientApps' server", command, environment(flower), folder / "apps.log"), apps
 
 
 def federation_folder(home: Home) -> Path:

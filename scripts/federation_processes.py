@@ -20,7 +20,7 @@ from typing import Any, Self
 from chain.errors import DevnetError
 from scripts.certificates import Authority
 from scripts.children import Child, Children, Program
-from scripts.federation_files import DevicePlace, StationPlace
+from scripts.federation_files import DevicePlace, StationPlace, warm_apps
 from scripts.flower import CONNECTION, ROOT, environment, program, register
 from scripts.node_files import load_nodes
 from twins.types import Address
@@ -48,6 +48,7 @@ class Station:
     submitted: float | None = None  # when its run was, if it hasn't begun
     runs: int = 0  # in a row, without a word
     begun: bool = False  # its run holds the lock
+    done: bool = False  # the head is where it was to be
     command: subprocess.Popen[bytes] | None = None
     link: Child | None = None
 
@@ -61,9 +62,11 @@ class FederationProcesses:
         authority: Authority,
         stations: Sequence[Station],
         *,
+        until: int,
         dataset: str,
         receipts: Path,
         notice: Callable[[str], None],
+        warm: bool = True,
     ) -> None:
         """Start nothing yet.
 
@@ -71,17 +74,25 @@ class FederationProcesses:
             folder: of the federation.
             authority: of the consortium.
             stations: with their devices.
+            until: round of the head at which the stations stop.
             dataset: what is learnt.
             receipts: folder for the devices' receipts.
             notice: told who died.
+            warm: whether ClientApps are started from a process that has imported what they need.
         """
+        self._warm = warm
+        self._unheard: list[tuple[Address, dict[str, Any]]] = []
+        self._apps: Path | None = None
         self._folder, self._authority, self._stations = folder, authority, list(stations)
-        self._dataset, self._receipts, self._notice = dataset, receipts, notice
+        self._dataset, self._receipts, self._notice, self._until = dataset, receipts, notice, until
         self._children = Children(folder / "federation.pid", notice)
 
     def __enter__(self) -> Self:
         """Start SuperLinks, let the nodes in, start SuperNodes, and the stations' runs."""
         try:
+            if self._warm:
+                server, self._apps = warm_apps(self._folder)
+                self._children.add(server)
             for station in self._stations:
                 self._authority.require_valid(station.place.certificate, station.place.hosts)
                 station.read = station.place.told.stat().st_size if station.place.told.exists() else 0
@@ -112,12 +123,21 @@ class FederationProcesses:
         self._children.stop()
 
     @property
+    def stations(self) -> tuple[Address, ...]:
+        """Accounts of all, by index."""
+        return tuple(station.account for station in self._stations)
+
+    @property
     def running(self) -> tuple[Address, ...]:
         """Accounts of the stations whose runs are alive."""
         return tuple(station.account for station in self._stations if _holds(station.place.lock))
 
     def told(self) -> list[tuple[Address, dict[str, Any]]]:
         """Return what the stations said since the last call, each with its station's account."""
+        heard, self._unheard = self._unheard + self._hear(), []
+        return heard
+
+    def _hear(self) -> list[tuple[Address, dict[str, Any]]]:
         lines = []
         for station in self._stations:
             if not station.place.told.exists():
@@ -129,8 +149,10 @@ class FederationProcesses:
             station.read += len(whole)
             for line in whole.splitlines():
                 with suppress(ValueError):  # cut off where its writer was killed
-                    lines.append((station.account, json.loads(line)))
+                    said = json.loads(line)
+                    lines.append((station.account, said))
                     station.runs = 0
+                    station.done |= said["event"] == "head" and said["round"] >= self._until
         return lines
 
     def tend(self) -> None:
@@ -140,9 +162,12 @@ class FederationProcesses:
             DevnetError: a station's run ends again and again.
         """
         self._children.tend()
+        self._unheard += self._hear()
         for station in self._stations:
             if _holds(station.place.lock):
                 station.begun, station.submitted = True, None
+                continue
+            if station.done:
                 continue
             if station.begun:
                 station.begun = False
@@ -172,7 +197,8 @@ class FederationProcesses:
         station.submitted = monotonic()
 
     def _supernode(self, station: Station, device: DevicePlace) -> Program:
-        return device.supernode(station.place.address, self._authority.files.certificate, self._dataset, self._receipts)
+        authority = self._authority.files.certificate
+        return device.supernode(station.place.address, authority, self._dataset, self._receipts, self._apps)
 
     def _await_link(self, station: Station) -> None:
         """Wait until a SuperLink answers over TLS.

@@ -24,11 +24,17 @@ _BIN = Path(sys.executable).parent
 _TAKES = 120.0  # seconds that a command may
 
 
-def environment(flower: Path) -> dict[str, str]:
-    """Return the whole environment of Flower's programs: their folder, and nothing that they would tell others."""
+def environment(flower: Path, first: Path | None = None) -> dict[str, str]:
+    """Return the whole environment of Flower's programs: their folder, and nothing that they would tell others.
+
+    Args:
+        flower: the folder.
+        first: folder of programs that stand in for Flower's.
+    """
+    path = [*([] if first is None else [str(first.resolve())]), str(_BIN), os.environ.get("PATH", os.defpath)]
     return {
         **os.environ,
-        "PATH": os.pathsep.join([str(_BIN), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join(path),
         "FLWR_HOME": str(flower.resolve()),
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",

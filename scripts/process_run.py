@@ -48,6 +48,10 @@ class Processes(Protocol):
         """End all."""
 
     @property
+    def stations(self) -> tuple[Address, ...]:
+        """Accounts of all, by index."""
+
+    @property
     def running(self) -> tuple[Address, ...]:
         """Accounts of those that run."""
 
@@ -159,7 +163,7 @@ def run_processes(
     if reached >= until:
         return
     with processes:
-        order = processes.running
+        order = processes.stations
         while reached < until:
             processes.tend()
             for station, line in processes.told():

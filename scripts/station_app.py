@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from chain.enrolment import enrol_devices, enrol_nodes, nodes_of
 from chain.errors import RecordError
+from devnet.tied import die_with_parent
 from fl.deployed import Connected, Patience, SuperLink
 from fl.engines import Engine
 from fl.server_app import server_app
@@ -27,6 +28,7 @@ from scripts.cli import BadInputError
 from scripts.flower import register, unregister
 from scripts.home import write_atomically
 from scripts.node_files import NodeFile, key_digest, load_nodes, nodes_of_files
+from scripts.signals import TERMINATED
 from scripts.station_run import StationOptions, StationPlan, be_station
 from scripts.told import Tell, Told
 from twins.types import Address, Digest
@@ -163,6 +165,7 @@ class DeployedDevices:
 
 def serve(link: SuperLink, config: Mapping[str, object]) -> None:
     """Be the station that the run's configuration names; `fl.server_app.Main`."""
+    _end_with_superlink()
     file = str(config.get("station", ""))
     if not file:
         raise BadInputError("run configuration: expected a file as station, got none")
@@ -176,6 +179,18 @@ def serve(link: SuperLink, config: Mapping[str, object]) -> None:
             yield link.engine(admission.locate, Patience(station.gather, station.deadline))
 
         be_station(station.options, devices, engine, _teller(lines))
+
+
+def _end_with_superlink() -> None:
+    """Let this process be killed when Flower's SuperExec, which started it, is gone.
+
+    Flower asks it to end by SIGINT, which a thread that waits for a chain doesn't hear; and a station without its
+    SuperLink must not go on voting beside the one that takes its place.
+    """
+    parent = os.getppid()
+    die_with_parent()
+    if os.getppid() != parent:
+        os._exit(TERMINATED)
 
 
 @contextmanager

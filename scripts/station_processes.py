@@ -96,6 +96,11 @@ class StationProcesses:
         self.stop()
 
     @property
+    def stations(self) -> tuple[Address, ...]:
+        """Accounts of all, by index."""
+        return tuple(child.command.station for child in self._children)
+
+    @property
     def running(self) -> tuple[Address, ...]:
         """Accounts of those that run."""
         return tuple(c.command.station for c in self._children if c.process is not None and c.process.poll() is None)
