@@ -59,7 +59,7 @@ class Certificate:
             return x509.load_pem_x509_certificate(self.certificate.read_bytes())
         except (OSError, ValueError) as error:
             raise BadInputError(
-                f"certificate {self.certificate}: expected one in PEM, got {error}; {_RENEW}"
+                f"certificate {self.certificate}: expected PEM, got {type(error).__name__}; {_RENEW}"
             ) from error
 
 

@@ -154,7 +154,7 @@ def renew(
     if not found:
         raise BadInputError(f"{folder}: expected a folder station-N for each station, got none; run up first")
     for one in found:
-        place = StationPlace(one, 0, tuple(host or ())) if host else StationPlace(one, 0)
+        place = StationPlace(one, 0, 0, tuple(host)) if host else StationPlace(one, 0, 0)
         authority.issue(place.certificate, place.hosts, days=days)
         until = authority.require_valid(place.certificate, place.hosts)
         out.print(f"{place.certificate.certificate}: valid until {until:%Y-%m-%d}", markup=False)
@@ -178,11 +178,11 @@ def prepare(
     folder = federation_folder(reach.home)
     authority = Authority.of(folder)
     partitions = get(settings.dataset).load(settings.split, settings.devices)
-    ports = iter(free_ports(settings.stations + settings.devices))
+    ports = iter(free_ports(2 * settings.stations + settings.devices))
     placed = []
     parts = zip(accounts.stations, deal(settings.devices, settings.stations), strict=True)
     for number, (account, part) in enumerate(parts, 1):
-        place = StationPlace(folder / f"station-{number}", next(ports))
+        place = StationPlace(folder / f"station-{number}", next(ports), next(ports))
         if not place.certificate.certificate.exists() or authority.is_due(place.certificate):
             authority.issue(place.certificate, place.hosts)
         connect(place.flower, place.address, authority.files.certificate)

@@ -40,12 +40,14 @@ class StationPlace:
 
     Attributes:
         folder: of all.
-        port: of its SuperLink.
+        port: of its SuperLink, on its machine only.
+        door: port of its gate, to which its devices connect.
         hosts: under which its devices reach it.
     """
 
     folder: Path
     port: int
+    door: int
     hosts: tuple[str, ...] = (LOOPBACK, "localhost")
 
     @property
@@ -82,6 +84,20 @@ class StationPlace:
     def address(self) -> str:
         """Of its SuperLink, from this machine."""
         return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def outside(self) -> str:
+        """Where its devices connect to, on this machine."""
+        return f"{LOOPBACK}:{self.door}"
+
+    def gate(self, authority: Authority) -> Program:
+        """Return the gate in front of its SuperLink."""
+        command = [
+            *(sys.executable, str(ROOT / "scripts" / "fleet_gate.py"), "--superlink", self.address),
+            *("--certificate", _absolute(self.certificate.certificate), "--key", _absolute(self.certificate.key)),
+            *("--authority", _absolute(authority.files.certificate), "--host", LOOPBACK, "--port", str(self.door)),
+        ]
+        return Program(f"{self.folder.name}'s gate", command, environment(self.flower), self.folder / "gate.log")
 
     def superlink(self, authority: Authority) -> Program:
         """Return its SuperLink."""

@@ -97,6 +97,7 @@ class FederationProcesses:
                 self._authority.require_valid(station.place.certificate, station.place.hosts)
                 station.read = station.place.told.stat().st_size if station.place.told.exists() else 0
                 station.link = self._children.add(station.place.superlink(self._authority))
+                self._children.add(station.place.gate(self._authority))
             for station in self._stations:
                 self._await_link(station)
                 register(station.place.flower, [one.public_key for one in load_nodes(station.place.nodes)])
@@ -198,7 +199,7 @@ class FederationProcesses:
 
     def _supernode(self, station: Station, device: DevicePlace) -> Program:
         authority = self._authority.files.certificate
-        return device.supernode(station.place.address, authority, self._dataset, self._receipts, self._apps)
+        return device.supernode(station.place.outside, authority, self._dataset, self._receipts, self._apps)
 
     def _await_link(self, station: Station) -> None:
         """Wait until a SuperLink answers over TLS.

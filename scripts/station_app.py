@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -95,9 +94,11 @@ class Admission:
     node is unregistered.
     """
 
-    def __init__(self, plan: StationPlan, files: tuple[NodeFile, ...], link: SuperLink, flower: Path) -> None:
+    def __init__(
+        self, plan: StationPlan, files: tuple[NodeFile, ...], link: SuperLink, flower: Path, tell: Tell
+    ) -> None:
         """Take over what the station has; nothing is asked yet."""
-        self._plan, self._link, self._flower = plan, link, flower
+        self._plan, self._link, self._flower, self._tell = plan, link, flower, tell
         self._places = {one.node.device: node_of(one.index) for one in files}
         self._keys = {one.node.key: one.public_key for one in files}
         self._named: tuple[tuple[Digest, Digest], dict[Digest, Address]] | None = None
@@ -116,11 +117,18 @@ class Admission:
             except ValueError:
                 device = None
             if device is None:
-                logging.getLogger(__name__).warning("node %d isn't named on the chain: cut off", at.node)
-                unregister(self._flower, at.node)
+                self._cut_off(at.node)
             else:
                 found[self._places[device]] = at
         return found
+
+    def _cut_off(self, node: int) -> None:
+        why = f"node {node} isn't named on the chain: cut off"
+        try:
+            unregister(self._flower, node)
+        except BadInputError as error:  # it is left out all the same
+            why = f"node {node} isn't named on the chain, but can't be cut off: {error}"
+        self._tell(Told("cut off", None, why, {"node": str(node), "why": why}))
 
     def _names(self) -> dict[Digest, Address]:
         """Return devices by the digests of their nodes' keys; what they stand behind is fetched when it has changed."""
