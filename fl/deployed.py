@@ -13,17 +13,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flwr.app import Error, Message
+from flwr.app import ConfigRecord, Error, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fl._flower_private import identify_server
+from fl.arrays import record_named
 from fl.engines import Call, LocalEngine, Replied
 from fl.errors import EngineError
 from twins.canonical import Json
 
 _POLL = 0.1  # seconds between looks for replies; Flower's own loop sleeps 3
+_ASKING = 120.0  # seconds that a simulation's nodes may take to say who they are
 _LOOK = 2.0  # seconds between looks for devices that were started anew
 
 
@@ -58,6 +60,29 @@ class Patience:
 
 
 @dataclass(frozen=True)
+class Exchange:
+    """One message to each device, and what came back; seconds since the first was to be sent.
+
+    Attributes:
+        kind: Flower's message type.
+        asked: devices.
+        answered: of them, without an error.
+        gathered: when who is there was known.
+        sent: when the SuperLink had all messages.
+        first: when the first reply was there; None if none came.
+        last: when nobody was waited for any more.
+    """
+
+    kind: str
+    asked: int
+    answered: int
+    gathered: float
+    sent: float
+    first: float | None
+    last: float
+
+
+@dataclass(frozen=True)
 class SuperLink:
     """Where a station's devices connect to, seen from its ServerApp.
 
@@ -71,22 +96,45 @@ class SuperLink:
         """Return the nodes that are connected, by their public keys (PEM)."""
         return {node.public_key: Connected(node.node_id, node.last_activated_at) for node in self.grid.get_nodes()}
 
-    def engine(self, locate: Locate, patience: Patience) -> DeployedEngine:
+    def numbered(self) -> dict[int, Connected]:
+        """Return the nodes that answer when they are asked for their number, by it; for simulations: it is no proof."""
+        identify_server(self.grid.run.run_id)
+        nodes = {node.node_id: node.last_activated_at for node in self.grid.get_nodes()}
+        asked = [Message(RecordDict(), node, MessageType.QUERY) for node in nodes]
+        found = {}
+        for reply in self.grid.send_and_receive(asked, timeout=_ASKING):
+            if not reply.has_error():
+                number = record_named(reply.content, "config", ConfigRecord)["partition-id"]
+                node = reply.metadata.src_node_id
+                found[int(number)] = Connected(node, nodes[node])  # type: ignore[arg-type]
+        return found
+
+    def engine(
+        self, locate: Locate, patience: Patience, told: Callable[[Exchange], None] = lambda exchange: None
+    ) -> DeployedEngine:
         """Return what sends a station's messages to them."""
-        return DeployedEngine(self.grid, locate, patience)
+        return DeployedEngine(self.grid, locate, patience, told)
 
 
 class DeployedEngine:
     """Runs everything on the devices themselves."""
 
-    def __init__(self, grid: Grid, locate: Locate, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        locate: Locate,
+        patience: Patience | None = None,
+        told: Callable[[Exchange], None] = lambda exchange: None,
+    ) -> None:
         """Take over a grid; nothing is sent.
 
         Args:
             grid: Flower's, of a ServerApp.
             locate: tells who is there.
             patience: with devices.
+            told: told of each exchange, when it is over.
         """
+        self._told = told
         self._grid, self._locate, self._patience = grid, locate, patience or Patience()
         self._absent: set[int] = set()  # nobody waits for them twice
 
@@ -108,21 +156,30 @@ class DeployedEngine:
             EngineError: the SuperLink took none of the messages.
         """
         requests = {message.metadata.dst_node_id: message for message, _ in calls}
+        begun = time.monotonic()
         there = self._gather(requests)
+        gathered = time.monotonic()
         post = _Post(self._grid, self._patience.deadline)
         deadline = time.monotonic() + self._patience.deadline
         post.send(requests, there)
+        sent, first = time.monotonic(), None
         replies: dict[int, Message] = {}
         look = time.monotonic() + _LOOK
         while post.waiting() and time.monotonic() < deadline:
             time.sleep(_POLL)
             for place, reply in post.received():
                 replies[place] = _reply_to(requests[place], reply)
+                first = first or time.monotonic()
                 if not reply.has_error():
                     replied(place)
             if time.monotonic() > look:
                 look = time.monotonic() + _LOOK
                 post.send(requests, {place: at for place, at in self._locate().items() if post.lost(place, at)})
+        if requests:
+            kind = calls[0][0].metadata.message_type
+            good = sum(not reply.has_error() for reply in replies.values())
+            times = (gathered - begun, sent - begun, None if first is None else first - begun, time.monotonic() - begun)
+            self._told(Exchange(kind, len(requests), good, *times))
         for place, request in requests.items():
             if place not in replies:
                 replies[place] = Message(self._missing(place, there), reply_to=request)

@@ -14,6 +14,11 @@ from fl.datasets import Partition, Task, get
 from fl.training import Examples
 
 
+def described(node: Mapping[str, object], run: Mapping[str, object]) -> dict[str, object]:
+    """Return a node's configuration; what isn't in it is the run's: a simulation's nodes know only their number."""
+    return {**{name: run[name] for name in ("dataset", "split", "seed") if name in run}, **node}
+
+
 @dataclass(frozen=True)
 class Device:
     """A device's data, and the network that it trains.

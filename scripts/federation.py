@@ -4,6 +4,7 @@ Examples:
     scripts/federation.py up --rounds 5                         2 stations, 10 devices, on this machine
     scripts/federation.py up --stations 1 --devices 2 --rounds 3
     scripts/federation.py up --twin watch --rounds 20           a twin that is registered: it says how many devices
+    scripts/federation.py remove --device 3                     cut a device off, from the next round on
     scripts/federation.py renew                                 new certificates for the SuperLinks
 
 A devnet must be up (scripts/devnet.py up) and the contracts deployed (scripts/deploy.py). Connections are TLS, every
@@ -19,6 +20,7 @@ from typing import Annotated
 
 import typer
 
+from chain.enrolment import enrol_nodes
 from chain.errors import TwinRegistryUnknownTwin
 from chain.hardhat_node import CHAIN_ID
 from chain.ports import free_ports
@@ -46,7 +48,7 @@ from scripts.federation_processes import FederationProcesses, Station
 from scripts.flower import connect
 from scripts.home import Home
 from scripts.launch import announce
-from scripts.node_files import make_node_key, sign_node
+from scripts.node_files import NodeFile, load_nodes, make_node_key, sign_node
 from scripts.process_run import ProcessRound, own_first, run_processes, write_tokens
 from scripts.recorded import recorded_settings
 from scripts.round_table import PROCESS_HEADINGS, Notice, process_cells, process_json, show
@@ -158,6 +160,30 @@ def renew(
         authority.issue(place.certificate, place.hosts, days=days)
         until = authority.require_valid(place.certificate, place.hosts)
         out.print(f"{place.certificate.certificate}: valid until {until:%Y-%m-%d}", markup=False)
+
+
+@app.command()
+@command("""Cut a device off: its station names its node no more, and strikes it off its roster at the next start.""")
+def remove(
+    device: Annotated[int, typer.Option(help="Its index.", min=0)],
+    home: HomeOption = DEFAULT_HOME,
+) -> None:
+    """Remove a device (see --help)."""
+    reach = Reach(Home(home))
+    network = Network.open(reach.chain(), reach.home.deployment)
+    found = sorted(federation_folder(reach.home).glob(f"station-*/nodes/device-{device:04d}.json"))
+    if not found:
+        raise BadInputError(f"--device: expected one of a station of {home}, got {device}, which has no file there")
+    for file in found:
+        station = StationFile.load(file.parents[1] / "station.json")
+        gone = NodeFile.load(file).node.device
+        left = [one.node for one in load_nodes(station.nodes) if one.node.device != gone]
+        account = station.options.signer(network)
+        # The chain first: a file that is gone while the chain still names the node would be forgotten, not cut off.
+        enrol_nodes(network.registry, Archive(reach.store()), network.domain, account, tuple(left))
+        network.chain.settle()
+        file.unlink()
+        out.print(f"device {device} {gone}: removed from station {account.address}")
 
 
 def prepare(

@@ -1,8 +1,8 @@
 """A station as Flower's ServerApp: its devices are SuperNodes, its SuperLink starts it, the chain is read as always.
 
-The run's configuration names one file on the station's machine (``station``, see `StationFile`). There is one run for a
-whole life of the station, not one for each round: it follows the twin from where the chain is, so it may be killed at
-any moment and started again.
+The run's configuration names one file on the station's machine (``station``, see `StationFile`); without it nothing is
+recorded (`fl.unrecorded`), as in Flower's simulation. There is one run for a whole life of the station, not one for
+each round: it follows the twin from where the chain is, so it may be killed at any moment and started again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,10 +19,11 @@ from typing import IO, Any
 from chain.enrolment import enrol_devices, enrol_nodes, nodes_of
 from chain.errors import RecordError
 from devnet.tied import die_with_parent
-from fl.deployed import Connected, Patience, SuperLink
+from fl.deployed import Connected, Exchange, Patience, SuperLink
 from fl.engines import Engine
 from fl.server_app import server_app
 from fl.station_trainer import Membership, node_of
+from fl.unrecorded import learn_unrecorded
 from scripts.cli import BadInputError
 from scripts.flower import register, unregister
 from scripts.home import write_atomically
@@ -176,17 +177,32 @@ def serve(link: SuperLink, config: Mapping[str, object]) -> None:
     _end_with_superlink()
     file = str(config.get("station", ""))
     if not file:
-        raise BadInputError("run configuration: expected a file as station, got none")
+        print("no station is named in the run's configuration: learning, without a record of it")
+        learn_unrecorded(link, config, print)
+        return
     station = StationFile.load(Path(file))
     with _alone(Path(file).with_suffix(".lock")), station.told.open("a", encoding="utf-8") as lines:
-        devices = DeployedDevices(station.nodes)
+        tell = _teller(lines)
 
         @contextmanager
         def engine(plan: StationPlan) -> Iterator[Engine]:
-            admission = Admission(plan, devices.files, link, station.flower)
-            yield link.engine(admission.locate, Patience(station.gather, station.deadline))
+            admission = Admission(plan, devices.files, link, station.flower, tell)
+            yield link.engine(admission.locate, Patience(station.gather, station.deadline), _exchange_told(tell))
 
-        be_station(station.options, devices, engine, _teller(lines))
+        try:
+            devices = DeployedDevices(station.nodes)
+            be_station(station.options, devices, engine, tell)
+        except Exception as error:  # Flower's own log of it is in the SuperLink's database, for who asks it
+            tell(Told("failed", None, str(error), {"why": f"{type(error).__name__}: {error}"}))
+            raise
+
+
+def _exchange_told(tell: Tell) -> Callable[[Exchange], None]:
+    def told(exchange: Exchange) -> None:
+        words = f"{exchange.kind}: {exchange.answered} of {exchange.asked} devices in {exchange.last:.1f} s"
+        tell(Told("devices", None, words, asdict(exchange)))
+
+    return told
 
 
 def _end_with_superlink() -> None:
