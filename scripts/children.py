@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
+import psutil
+
 from scripts.flower import ROOT
 
 _TIED = ROOT / "devnet" / "tied.py"
@@ -92,6 +94,7 @@ class Children:
     def stop(self) -> None:
         """End all, the last first: politely, and after a grace for good. Twice is fine."""
         alive = [child for child in reversed(self._children) if child.process is not None]
+        started = [one for child in alive for one in _started_by(child)]
         for child in alive:
             _signal(child, signal.SIGTERM)
         deadline = monotonic() + _GRACE
@@ -99,8 +102,11 @@ class Children:
             assert child.process is not None
             with suppress(subprocess.TimeoutExpired):
                 child.process.wait(max(0.0, deadline - monotonic()))
-            _signal(child, signal.SIGKILL)  # what it has started itself
+            _signal(child, signal.SIGKILL)
             child.process.wait()
+        for process in started:  # what they have started, in groups of its own, and what that has
+            with suppress(psutil.Error):
+                process.kill()
         self._children.clear()
 
     def _start(self, child: Child) -> None:
@@ -115,6 +121,13 @@ class Children:
                 start_new_session=True,
             )
         child.begun = monotonic()
+
+
+def _started_by(child: Child) -> list[psutil.Process]:
+    assert child.process is not None
+    with suppress(psutil.Error):
+        return psutil.Process(child.process.pid).children(recursive=True)
+    return []
 
 
 def _signal(child: Child, number: signal.Signals) -> None:

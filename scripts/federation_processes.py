@@ -27,7 +27,7 @@ from twins.types import Address
 
 _READY = 90.0  # seconds that a SuperLink may take to answer
 _POLL = 0.2
-_BEGIN = 120.0  # seconds that a run may take to begin
+_BEGIN = 300.0  # seconds that a run may take to begin, with all programs of a machine starting at once
 _USELESS = 5  # runs in a row that ended without a word
 
 
