@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from scripts.flower import ROOT
 
@@ -125,9 +125,10 @@ class Children:
 
 def _started_by(child: Child) -> list[psutil.Process]:
     assert child.process is not None
+    found: list[psutil.Process] = []
     with suppress(psutil.Error):
-        return psutil.Process(child.process.pid).children(recursive=True)
-    return []
+        found = psutil.Process(child.process.pid).children(recursive=True)
+    return found
 
 
 def _signal(child: Child, number: signal.Signals) -> None:

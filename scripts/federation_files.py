@@ -190,7 +190,7 @@ def warm_apps(folder: Path) -> tuple[Program, Path]:
         raise BadInputError(f"{sockets}: expected a folder that is only this user's; delete it")
     path = sockets / f"{sha256(str(folder.resolve()).encode()).hexdigest()[:16]}.sock"
     apps = folder / "apps"
-    install(str(apps / "flwr-clientapp"), str(path))
+    install(str(apps), str(path))
     flower = folder / "flower"
     flower.mkdir(parents=True, exist_ok=True, mode=0o700)
     command = [sys.executable, str(ROOT / "fl" / "warm_clientapp.py"), str(path)]
