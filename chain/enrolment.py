@@ -20,9 +20,9 @@ from chain.twin_registry import TwinRegistry
 from chain.values import RoundPolicy
 from twins.archive import Archive
 from twins.contribution import SigningDomain
-from twins.manifest import ArtifactRef, NodesManifest, TwinManifest, TwinModelManifest
+from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest
 from twins.model import TwinModel
-from twins.nodes import Node, decode_nodes, encode_nodes, require_valid
+from twins.nodes import Node, NodesManifest, decode_nodes, encode_nodes, require_valid
 from twins.types import ZERO_DIGEST, Address, Digest, TwinId, digest_bytes, twin_id
 from twins.updates import device_order, roster_tree
 

@@ -97,7 +97,7 @@ class RosterSet(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class NodesSet(Event):
-    """A station named the manifest of its nodes (`twins.manifest.NodesManifest`)."""
+    """A station named the manifest of its nodes (`twins.nodes.NodesManifest`)."""
 
     station: Address
     manifest: Digest

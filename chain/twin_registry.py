@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from chain.accounts import Account
 from chain.connection import Block, Receipt
-from chain.contract import Contract
 from chain.encoding import interface
 from chain.events import REGISTRY_EVENTS, Event, decode_events, topic_filter
+from chain.station_nodes import StationNodes
 from chain.values import Governance as Governance
 from chain.values import RoundPolicy as RoundPolicy
 from chain.values import Station as Station
@@ -24,7 +24,7 @@ _TOGETHER = 8
 for every one that is mined in between, and transactions have 100,000 in reserve."""
 
 
-class TwinRegistry(Contract):
+class TwinRegistry(StationNodes):
     """The registry at one address."""
 
     interface = interface("TwinRegistry")
@@ -74,23 +74,6 @@ class TwinRegistry(Contract):
             TwinRegistryUnknownStation, TwinRegistrySuspended, TwinRegistryZeroValue.
         """
         return self._transact(account, "setRoster", root, device_count)
-
-    def set_nodes(self, account: Account, manifest: Digest) -> Receipt:
-        """Name the manifest of the calling station's nodes, replacing the former one.
-
-        Args:
-            account: the station's.
-            manifest: of `twins.manifest.NodesManifest`; zero withdraws all.
-
-        Raises:
-            TwinRegistryUnknownStation, TwinRegistrySuspended.
-        """
-        return self._transact(account, "setNodes", manifest)
-
-    def nodes_of(self, station: Address, block: Block = None) -> Digest:
-        """Return the manifest of a station's nodes; zero if it has none."""
-        (manifest,) = self._read("nodesOf", station, block=block)
-        return Digest(manifest)
 
     def station_of(self, address: Address, block: Block = None) -> Station:
         """Return what is held of an account; ``registered`` is False when it is no station."""

@@ -11,7 +11,6 @@ import io
 import json
 import sys
 
-import click
 from flwr.cli.app import app
 
 
@@ -21,12 +20,11 @@ def run(words: list[str]) -> str:
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         try:
             app(words, standalone_mode=False)
-        except click.ClickException as error:
-            return error.format_message()
         except SystemExit as error:
             return said.getvalue()[-500:] or f"exit code {error.code}" if error.code else ""
-        except Exception as error:  # whatever Flower's commands let through
-            return f"{type(error).__name__}: {error}; {said.getvalue()[-500:]}"
+        except Exception as error:  # Flower's own refusals, and whatever its commands let through
+            message = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
+            return f"{message} {said.getvalue()[-500:]}".strip()
     return ""
 
 

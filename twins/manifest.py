@@ -229,22 +229,6 @@ class TagsManifest(Manifest):
     tags: ArtifactRef
 
 
-@dataclass(frozen=True)
-class NodesManifest(Manifest):
-    """Which nodes a station's devices connect with: what stands behind `TwinRegistry.setNodes`.
-
-    Attributes:
-        station: whose.
-        devices: how many.
-        nodes: the devices' statements (`twins.nodes.encode_nodes`).
-    """
-
-    KIND = "nodes"
-    station: Address
-    devices: int
-    nodes: ArtifactRef
-
-
 _PARSERS: dict[str, Any] = {
     "TwinId": lambda v: TwinId(parse_digest(v)),
     "Digest": parse_digest,

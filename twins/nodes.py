@@ -17,6 +17,7 @@ from twins import canonical
 from twins.canonical import Json
 from twins.contribution import SigningDomain, Statement
 from twins.errors import FormatError, ManifestError, SignatureError
+from twins.manifest import ArtifactRef, Manifest
 from twins.types import Address, Digest, digest_bytes, parse_address, parse_digest
 from twins.updates import device_order
 
@@ -78,6 +79,22 @@ class Node:
         except ValueError as error:
             raise FormatError(f"node: expected a signature in hex, got {signature!r}") from error
         return cls(parse_address(body["device"]), parse_digest(body["key"]), raw)
+
+
+@dataclass(frozen=True)
+class NodesManifest(Manifest):
+    """Which nodes a station's devices connect with: what stands behind `TwinRegistry.setNodes`.
+
+    Attributes:
+        station: whose.
+        devices: how many.
+        nodes: the devices' statements (`encode_nodes`).
+    """
+
+    KIND = "nodes"
+    station: Address
+    devices: int
+    nodes: ArtifactRef
 
 
 def encode_nodes(nodes: Sequence[Node]) -> bytes:
