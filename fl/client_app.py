@@ -27,6 +27,7 @@ from fl.arrays import from_record, record_named, to_record
 from fl.devices import described, device_of
 from fl.engines import Trained, prepared_test, prepared_training, training_of
 from fl.keys import public_key_material, read_key
+from fl.packing import unpack_what_comes
 from fl.receipts import keep_receipt
 from fl.training import evaluate, load_model, to_model, train
 from twins.contribution import Contribution, SigningDomain, address_of_key
@@ -144,7 +145,7 @@ def tell_number(message: Message, context: Context) -> Message:
     return Message(RecordDict({"config": number}), reply_to=message)
 
 
-@app.train(mods=[sign_what_is_sent, clip_if_told])
+@app.train(mods=[unpack_what_comes, sign_what_is_sent, clip_if_told])
 def train_on_device(message: Message, context: Context) -> Message:
     """Train from the base."""
     device = device_of(described(context.node_config, context.run_config))
@@ -161,7 +162,7 @@ def train_on_device(message: Message, context: Context) -> Message:
     return Message(RecordDict({"arrays": to_record(trained.model), "metrics": metrics}), reply_to=message)
 
 
-@app.evaluate()
+@app.evaluate(mods=[unpack_what_comes])
 def evaluate_on_device(message: Message, context: Context) -> Message:
     """Test a model on the device's own test data."""
     device = device_of(described(context.node_config, context.run_config))

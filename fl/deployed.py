@@ -22,6 +22,7 @@ from fl._flower_private import identify_server
 from fl.arrays import record_named
 from fl.engines import Call, LocalEngine, Replied
 from fl.errors import EngineError
+from fl.packing import packed, unpacked
 from twins.canonical import Json
 
 _POLL = 0.1  # seconds between looks for replies; Flower's own loop sleeps 3
@@ -227,7 +228,7 @@ class _Post:
         identify_server(self._grid.run.run_id)  # the station's own grid has another number
         messages = [
             Message(
-                requests[place].content,
+                packed(requests[place].content),
                 at.node,
                 requests[place].metadata.message_type,
                 ttl=self._lifetime,
@@ -258,4 +259,10 @@ def _reply_to(request: Message, reply: Message) -> Message:
     """Return what came as the reply of the station's own node."""
     if reply.has_error():
         return Message(reply.error, reply_to=request)
-    return Message(reply.content, reply_to=request)
+    try:
+        content = unpacked(reply.content)
+    except (
+        Exception
+    ):  # a stranger's bytes, whatever they make a parser raise: the verifier says what is wrong with them
+        content = reply.content
+    return Message(content, reply_to=request)

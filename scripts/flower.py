@@ -40,7 +40,6 @@ def environment(flower: Path, first: Path | None = None) -> dict[str, str]:
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.5",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
