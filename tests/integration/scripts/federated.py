@@ -151,6 +151,7 @@ class Wire:
         (self.port,) = free_ports(1)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._server: asyncio.Server | None = None
 
     def __enter__(self) -> Wire:
         self._thread.start()
@@ -158,18 +159,32 @@ class Wire:
         return self
 
     def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
+        self._loop.close()
+
+    async def _end(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _listen(self) -> None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self._files.certificate, self._files.key)
-        await asyncio.start_server(self._pass, "127.0.0.1", self.port, ssl=context)
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port, ssl=context)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         context = ssl.create_default_context(cafile=str(self._authority.certificate))
         there, back = await asyncio.open_connection("127.0.0.1", self._to, ssl=context, server_hostname="127.0.0.1")
-        await asyncio.gather(_copy(reader, back, self.sent), _copy(there, writer, self.answered))
+        try:
+            await asyncio.gather(_copy(reader, back, self.sent), _copy(there, writer, self.answered))
+        finally:
+            for side in (back, writer):
+                side.transport.abort()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, heard: bytearray) -> None:
