@@ -38,7 +38,7 @@ def devices_of(federated: Federated, number: int) -> tuple[int, int]:
 
 
 def test_kills_in_mid_round_and_a_device_that_is_removed_and_an_intruder(place: Place) -> None:
-    federated = Federated.of(place, 1, 3, 50, Patience(gather=60.0, deadline=45.0))
+    federated = Federated.of(place, 1, 3, 50, Patience(gather=60.0, deadline=20.0))
     (station,) = federated.stations
     with tended(federated.processes(50)) as until:
 
@@ -52,8 +52,10 @@ def test_kills_in_mid_round_and_a_device_that_is_removed_and_an_intruder(place: 
 
         kill(named(place.home, "flwr-serverapp")[0])
         goes_on()
+        # Flower takes a node for connected as long as it may still beat: the round goes on without it until then.
         kill(named(place.home, "flower-supernode")[0])
-        assert devices_of(federated, goes_on(2)) == (3, 0), "it was started again, and sent its message again"
+        goes_on()
+        until(lambda: devices_of(federated, federated.head()) == (3, 0))
         kill(named(place.home, "flower-superlink")[0])
         goes_on(2)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import signal
 import ssl
 import subprocess
 import time
@@ -26,7 +28,7 @@ from scripts.children import Children
 from scripts.cli import BadInputError
 from scripts.federation_files import DevicePlace, StationPlace
 from scripts.federation_processes import FederationProcesses, Station
-from scripts.flower import connect, program, register
+from scripts.flower import connect, register
 from scripts.node_files import make_node_key, public_key_of
 from twins.types import address_of_bytes
 
@@ -97,10 +99,19 @@ def wait_for(link: Link) -> None:
         time.sleep(0.2)
 
 
-def test_a_registered_node_is_let_in(link: Link) -> None:
+@pytest.fixture(scope="module")
+def node(link: Link) -> int:
+    """The registered node, connected."""
     answer = link.activate(link.node)
     assert answer.status_code == 200, answer.text
-    assert ActivateNodeResponse.FromString(answer.content).node_id
+    return int(ActivateNodeResponse.FromString(answer.content).node_id)
+
+
+def test_a_registered_node_is_let_in_and_a_copy_of_its_key_is_not_beside_it(link: Link, node: int) -> None:
+    assert node
+    answer = link.activate(link.node)
+    assert answer.status_code >= 400, "two with one key"
+    assert b"activat" in answer.content.lower()
 
 
 def test_a_node_that_is_not_registered_is_refused(link: Link, tmp_path: Path) -> None:
@@ -110,12 +121,11 @@ def test_a_node_that_is_not_registered_is_refused(link: Link, tmp_path: Path) ->
     assert b"activat" in answer.content.lower()
 
 
-def test_signatures_cannot_be_replayed_later_nor_for_another_node(link: Link, tmp_path: Path) -> None:
+def test_signatures_cannot_be_replayed_later_nor_for_another_node(link: Link, node: int, tmp_path: Path) -> None:
     recorded = link.signed(link.node, datetime.now(UTC) - timedelta(minutes=6))
     assert link.activate(link.node, recorded).status_code == 401
     make_node_key(other := tmp_path / "other.key")
     assert link.activate(link.node, link.signed(other)).status_code == 401
-    node = ActivateNodeResponse.FromString(link.activate(link.node).content).node_id
     request = PullMessagesRequest(node=Node(node_id=node)).SerializeToString()
     with link.client as client:
         assert (
@@ -134,17 +144,24 @@ def test_a_supernode_without_a_key_is_refused(link: Link) -> None:
     started = device.supernode(link.place.outside, link.authority.files.certificate, "tiny", link.folder, None)
     words = list(started.command)
     at = words.index("--auth-supernode-private-key")
-    done = subprocess.run(
-        [*words[:at], *words[at + 2 :]],
-        env=dict(started.environment),
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "Failed to initialize the connection" in done.stdout + done.stderr
-    assert words[0] == program("flower-supernode")
+    log = link.folder / "supernode.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [*words[:at], *words[at + 2 :]],
+            env=dict(started.environment),
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while "Failed to initialize the connection" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        assert "SuperNode ID" not in log.read_text()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @pytest.mark.parametrize(
