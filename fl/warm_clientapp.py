@@ -48,7 +48,9 @@ _PATIENCE = 120  # seconds that this server may take to import what it needs
 _WORDS = 2**20  # bytes of a request at most
 
 STUB = """#!{python} -IS
-import json, os, socket, sys, time
+import ctypes, json, os, socket, sys, time
+if sys.platform.startswith("linux"):
+    ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
 link = socket.socket(socket.AF_UNIX)
 late = time.monotonic() + {patience}
 while True:
@@ -64,7 +66,9 @@ socket.send_fds(link, [len(asked).to_bytes(4, "big")], [1, 2])
 link.sendall(asked)
 sys.exit(int(link.recv(16) or b"1"))
 """
-"""The program in Flower's place: hands over its words, its environment and its output, and waits."""
+"""The program in Flower's place: hands over its words, its environment and its output, and waits. It is killed
+with the program that started it (``PR_SET_PDEATHSIG``), and the server ends with it what it has asked for: Flower's own
+look for its parent's number finds one that nobody has buried yet."""
 
 
 def install(folder: str, path: str) -> None:

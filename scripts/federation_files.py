@@ -99,8 +99,8 @@ class StationPlace:
         ]
         return Program(f"{self.folder.name}'s gate", command, environment(self.flower), self.folder / "gate.log")
 
-    def superlink(self, authority: Authority) -> Program:
-        """Return its SuperLink."""
+    def superlink(self, authority: Authority, apps: Path | None = None) -> Program:
+        """Return its SuperLink; ``apps`` as in `DevicePlace.supernode`."""
         command = [
             *(program("flower-superlink"), "--enable-supernode-auth", "--disable-runtime-dependency-installation"),
             *("--ssl-ca-certfile", _absolute(authority.files.certificate)),
@@ -109,9 +109,8 @@ class StationPlace:
             *("--host", LOOPBACK, "--port", str(self.port)),
             *("--database", _absolute(self.folder / "superlink.db")),
         ]
-        return Program(
-            f"{self.folder.name}'s SuperLink", command, environment(self.flower), self.folder / "superlink.log"
-        )
+        name, log = f"{self.folder.name}'s SuperLink", self.folder / "superlink.log"
+        return Program(name, command, environment(self.flower, apps), log)
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class FederationProcesses:
             for station in self._stations:
                 self._authority.require_valid(station.place.certificate, station.place.hosts)
                 station.read = station.place.told.stat().st_size if station.place.told.exists() else 0
-                station.link = self._children.add(station.place.superlink(self._authority))
+                station.link = self._children.add(station.place.superlink(self._authority, self._apps))
                 self._children.add(station.place.gate(self._authority))
             for station in self._stations:
                 self._await_link(station)
