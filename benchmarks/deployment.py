@@ -1,7 +1,7 @@
 """Seconds of a round on Flower's deployment engine against the number of SuperNodes, and where they go.
 
 Examples:
-    benchmarks/deployment.py             2, 5 and 10 SuperNodes on this machine, 4 rounds each; writes
+    benchmarks/deployment.py             2, 5 and 10 SuperNodes on this machine, 3 rounds each; writes
                                          docs/benchmarks/deployment.json
     benchmarks/deployment.py --quick     2 SuperNodes, 2 rounds, and write nothing
 
@@ -32,7 +32,7 @@ from scripts.setup import ROOT
 
 DOCS = ROOT / "docs"
 SIZES = (2, 5, 10)
-ROUNDS = 4
+ROUNDS = 3
 ROLES = ("flower-superlink", "fleet_gate.py", "flwr-serverapp", "flower-supernode", "flower-superexec")
 """Programs whose CPU time is measured; that of ClientApps ends with them and isn't."""
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from flwr.app import Context, Error, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.proto.node_pb2 import NodeInfo
 from flwr.serverapp import Grid
@@ -214,6 +215,26 @@ def test_an_error_of_the_superlink_stands_for_the_devices_reply(
     monkeypatch.setattr(elsewhere, "pull_messages", with_first_id)
     ((_, reason, detail),) = missing(learn(tmp_path, DeployedEngine(elsewhere, elsewhere.locate)))
     assert (reason, detail) == (RejectionReason.MISSING, f"did not train: error {ErrorCode.CLIENT_APP_CRASHED}")
+
+
+@pytest.mark.parametrize("array", [Array(np.zeros(8, np.uint8)), Array("uint8", (8,), "numpy.ndarray", b"nonsense")])
+def test_attack_a_model_that_cannot_be_unpacked_is_refused_by_name_and_the_round_goes_on(
+    elsewhere: Elsewhere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, array: Array
+) -> None:
+    honest: Callable[..., list[Message]] = elsewhere.pull_messages
+
+    def tampered(ids: Iterable[str]) -> list[Message]:
+        replies = honest(ids)
+        for reply in replies[:1]:
+            assert list(reply.content["arrays"]) == ["safetensors"], "a model is one object on the wire"
+            reply.content["arrays"] = ArrayRecord({"safetensors": array})
+        return replies
+
+    monkeypatch.setattr(elsewhere, "pull_messages", tampered)
+    update = learn(tmp_path, DeployedEngine(elsewhere, elsewhere.locate))
+    assert len(update.updates) == DEVICES - 1
+    ((_, reason, _),) = missing(update)
+    assert reason in (RejectionReason.MALFORMED, RejectionReason.SIGNATURE)
 
 
 def test_a_superlink_that_takes_nothing_is_an_error(elsewhere: Elsewhere, tmp_path: Path) -> None:
