@@ -122,6 +122,8 @@ def _single_operations(consortium: Consortium) -> dict[str, int]:
     gas: dict[str, int] = {}
     station = consortium.stations[0]
     gas["set a roster, again"] = registry.set_roster(station, digest("roster 2"), 1_000).gas_used
+    gas["name a station's nodes, first"] = registry.set_nodes(station, digest("nodes 1")).gas_used
+    gas["name a station's nodes, again"] = registry.set_nodes(station, digest("nodes 2")).gas_used
     gas["revise a twin"] = registry.revise_twin(consortium.admin, twin, 2, digest("manifest 2")).gas_used
     consortium.open()
     consortium.submit(0)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import engine_tables, pdp_tables, throughput_tables
+from benchmarks import deployment_tables, engine_tables, pdp_tables, throughput_tables
 from benchmarks.accuracies import Measured
 from scripts.cli import command, out, run
 
@@ -154,6 +154,7 @@ SECTIONS: Mapping[str, Callable[[Any], str]] = {
     "pdp-faults": lambda figures: pdp_tables.faults(figures, table),
     "pdp-latency": lambda figures: pdp_tables.latency(figures, table),
     "pdp-speed": lambda figures: pdp_tables.speed(figures, table),
+    "deployment": lambda figures: deployment_tables.deployment(figures, table),
     "network": network,
     "reorgs": reorgs,
     "soak": soak,

@@ -6,7 +6,7 @@ again; what is there and differs is refused, never overwritten.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from eth_utils.crypto import keccak
 
@@ -19,10 +19,12 @@ from chain.sync_audit import SyncAudit
 from chain.twin_registry import TwinRegistry
 from chain.values import RoundPolicy
 from twins.archive import Archive
+from twins.contribution import SigningDomain
 from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest
 from twins.model import TwinModel
+from twins.nodes import Node, NodesManifest, decode_nodes, encode_nodes, require_valid
 from twins.types import ZERO_DIGEST, Address, Digest, TwinId, digest_bytes, twin_id
-from twins.updates import roster_tree
+from twins.updates import device_order, roster_tree
 
 RING = 3
 """Stations that tag a twin and hold it: one may be down, and two still vouch for each other."""
@@ -72,6 +74,53 @@ def enrol_devices(registry: TwinRegistry, station: Account, devices: tuple[Addre
     if registry.station_of(station.address).roster_root == root:
         return None
     return registry.set_roster(station, root, len(devices))
+
+
+def enrol_nodes(
+    registry: TwinRegistry, archive: Archive, domain: SigningDomain, station: Account, nodes: tuple[Node, ...]
+) -> Receipt | None:
+    """Name the nodes of a station's devices, if they aren't these yet.
+
+    Raises:
+        SignatureError, ManifestError: a statement that isn't its device's, or a key or device twice; nothing is sent.
+    """
+    ordered = tuple(sorted(nodes, key=lambda node: device_order(node.device)))
+    require_valid(ordered, station.address, domain)
+    manifest = NodesManifest(station.address, len(ordered), ArtifactRef.of(encode_nodes(ordered)))
+    if registry.nodes_of(station.address) == manifest.digest:
+        return None
+    archive.put(encode_nodes(ordered))
+    return registry.set_nodes(station, archive.put_manifest(manifest))
+
+
+def nodes_of(
+    registry: TwinRegistry, archive: Archive, domain: SigningDomain, station: Address, roster: Collection[Address]
+) -> tuple[Node, ...]:
+    """Return the nodes that may connect to a station: named by it on the chain, and of devices of its roster.
+
+    Args:
+        registry: at its newest block.
+        archive: where artifacts are.
+        domain: of the ledger.
+        station: whose.
+        roster: its devices now. Whoever was taken off it may connect no more, even if its node is still named.
+
+    Raises:
+        RecordError: the roster isn't what the chain has, or the manifest is another station's.
+        TwinsError: the manifest can't be fetched, or a statement in it isn't its device's.
+    """
+    if roster_tree(tuple(roster)).root != registry.station_of(station).roster_root:
+        raise RecordError(f"station {station}: expected the roster that the chain has, got another; enrol it again")
+    named = registry.nodes_of(station)
+    if named == ZERO_DIGEST:
+        return ()
+    manifest = archive.manifest(NodesManifest, named)
+    # Stops a station from naming another one's manifest, whose devices have signed for that one only.
+    if manifest.station != station:
+        raise RecordError(f"nodes of station {station}: expected its own manifest, got that of {manifest.station}")
+    nodes = decode_nodes(archive.artifact(manifest.nodes))
+    require_valid(nodes, station, domain)
+    return tuple(node for node in nodes if node.device in roster)
 
 
 def enrol_twin(

@@ -96,6 +96,14 @@ class RosterSet(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NodesSet(Event):
+    """A station named the manifest of its nodes (`twins.nodes.NodesManifest`)."""
+
+    station: Address
+    manifest: Digest
+
+
+@dataclass(frozen=True, kw_only=True)
 class TwinRegistered(Event):
     """A twin came to be."""
 
@@ -265,6 +273,7 @@ REGISTRY_EVENTS: tuple[type[Event], ...] = (
     BallotCast,
     Elected,
     RosterSet,
+    NodesSet,
     TwinRegistered,
     TwinRevised,
     TwinTransferred,

@@ -34,6 +34,7 @@ from chain.event_classes import Disputed as Disputed
 from chain.event_classes import Elected as Elected
 from chain.event_classes import Event as Event
 from chain.event_classes import Genesis as Genesis
+from chain.event_classes import NodesSet as NodesSet
 from chain.event_classes import RosterSet as RosterSet
 from chain.event_classes import RoundAborted as RoundAborted
 from chain.event_classes import RoundFinal as RoundFinal

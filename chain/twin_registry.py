@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from chain.accounts import Account
 from chain.connection import Block, Receipt
-from chain.contract import Contract
 from chain.encoding import interface
 from chain.events import REGISTRY_EVENTS, Event, decode_events, topic_filter
+from chain.station_nodes import StationNodes
 from chain.values import Governance as Governance
 from chain.values import RoundPolicy as RoundPolicy
 from chain.values import Station as Station
@@ -24,7 +24,7 @@ _TOGETHER = 8
 for every one that is mined in between, and transactions have 100,000 in reserve."""
 
 
-class TwinRegistry(Contract):
+class TwinRegistry(StationNodes):
     """The registry at one address."""
 
     interface = interface("TwinRegistry")

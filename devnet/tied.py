@@ -27,12 +27,17 @@ def tie(pidfile: Path) -> None:
     Raises:
         ProcessLookupError: the parent isn't the one in the file: it died before it could be tied to.
     """
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    die_with_parent()
     # After the call, or the parent could die between the look and the call.
     expected, actual = int(pidfile.read_text(encoding="ascii")), os.getppid()
     if actual != expected:
         raise ProcessLookupError(f"{pidfile}: expected to be started by process {expected}, got {actual}")
+
+
+def die_with_parent() -> None:
+    """Let this process be killed with its parent from now on; where that isn't Linux, nothing is done."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ class HeldArray(Array):
         source: the model that it is part of, and under which name; None if it is none's.
     """
 
+    # The name under which Flower's receiving side looks for the class that reads it.
+    __qualname__ = "Array"
+
     source: tuple[TwinModel, str] | None
 
     def __init__(self, array: NDArray, source: tuple[TwinModel, str] | None = None) -> None:
@@ -56,8 +59,12 @@ class HeldArray(Array):
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process of this machine: a model once, with all its arrays."""
         if self.source is None:
-            return HeldArray, (self.__dict__["_held"],)
+            return _of_array, (self.__dict__["_held"],)
         return _of_model, self.source
+
+
+def _of_array(array: NDArray) -> HeldArray:
+    return HeldArray(array)
 
 
 def _of_model(model: TwinModel, name: str) -> HeldArray:

@@ -3,8 +3,10 @@
 The same app runs in the in-process grid, in Flower's simulation and as a SuperNode: it knows its data and its key
 only through ``context.node_config``, and the round only through the message.
 
-Node configuration: ``dataset``, ``split``, ``partition-id``, ``num-partitions``, ``key-file``, and ``receipts`` if the
-device is to keep its station's receipts in that folder.
+Node configuration: ``dataset``, ``partition-id``, ``key-file``, and either ``data-file``, in which the device's own
+examples are (`fl.data_files`), or ``split`` and ``num-partitions``, by which it takes them from the data set; and
+``receipts`` if the device is to keep its station's receipts in that folder. In Flower's simulation a node has only
+``partition-id`` and ``num-partitions``; the rest is the run's, and its key is one that anybody can derive.
 Message configuration (``config``): see `RoundConfig`, and `fl.receipts` for what may come with it.
 """
 
@@ -22,9 +24,10 @@ from flwr.clientapp.typing import ClientAppCallable
 
 from fl._flower_private import KEY_CLIPPING_NORM
 from fl.arrays import from_record, record_named, to_record
-from fl.devices import device_of
+from fl.devices import described, device_of
 from fl.engines import Trained, prepared_test, prepared_training, training_of
-from fl.keys import read_key
+from fl.keys import public_key_material, read_key
+from fl.packing import unpack_what_comes
 from fl.receipts import keep_receipt
 from fl.training import evaluate, load_model, to_model, train
 from twins.contribution import Contribution, SigningDomain, address_of_key
@@ -88,7 +91,7 @@ def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallab
     """Sign the update as it leaves the device, whatever else has changed it after the training; a mod of Flower's."""
     received = record_named(message.content, "config", ConfigRecord)
     config = RoundConfig.from_record(received)
-    key = read_key(Path(str(context.node_config["key-file"])))
+    key = _key(context)
     folder = context.node_config.get("receipts")
     if folder is not None:  # first: it is about an earlier round, whatever becomes of this one
         keep_receipt(received, Path(str(folder)), address_of_key(key), config.domain)
@@ -126,10 +129,26 @@ def clip_if_told(message: Message, context: Context, train: ClientAppCallable) -
     return train(message, context)
 
 
-@app.train(mods=[sign_what_is_sent, clip_if_told])
+def _key(context: Context) -> bytes:
+    """Return the device's key; a simulation's device has a public one, whose signatures no station's roster takes."""
+    file = context.node_config.get("key-file")
+    if file is not None:
+        return read_key(Path(str(file)))
+    described_as = described(context.node_config, context.run_config)
+    return public_key_material(int(str(described_as["seed"])), int(str(described_as["partition-id"])))
+
+
+@app.query()
+def tell_number(message: Message, context: Context) -> Message:
+    """Say which part of the data set this device has: a simulation's server doesn't know its nodes otherwise."""
+    number = ConfigRecord({"partition-id": int(str(context.node_config["partition-id"]))})
+    return Message(RecordDict({"config": number}), reply_to=message)
+
+
+@app.train(mods=[unpack_what_comes, sign_what_is_sent, clip_if_told])
 def train_on_device(message: Message, context: Context) -> Message:
     """Train from the base."""
-    device = device_of(context.node_config)
+    device = device_of(described(context.node_config, context.run_config))
     base = from_record(record_named(message.content, "arrays", ArrayRecord))
     seed, proximal_mu = training_of(message, device)
     trained = prepared_training(device.index, seed, proximal_mu, base)
@@ -143,10 +162,10 @@ def train_on_device(message: Message, context: Context) -> Message:
     return Message(RecordDict({"arrays": to_record(trained.model), "metrics": metrics}), reply_to=message)
 
 
-@app.evaluate()
+@app.evaluate(mods=[unpack_what_comes])
 def evaluate_on_device(message: Message, context: Context) -> Message:
     """Test a model on the device's own test data."""
-    device = device_of(context.node_config)
+    device = device_of(described(context.node_config, context.run_config))
     model = from_record(record_named(message.content, "arrays", ArrayRecord))
     tested = prepared_test(device.index, model)
     if tested is None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from torch import nn
 
+from fl.data_files import read_partition
 from fl.datasets import Partition, Task, get
 from fl.training import Examples
+
+
+def described(node: Mapping[str, object], run: Mapping[str, object]) -> dict[str, object]:
+    """Return a node's configuration; what isn't in it is the run's: a simulation's nodes know only their number."""
+    return {**{name: run[name] for name in ("dataset", "split", "seed") if name in run}, **node}
 
 
 @dataclass(frozen=True)
@@ -34,14 +41,24 @@ class Device:
 def device_of(config: Mapping[str, object]) -> Device:
     """Return the device that a node's configuration names.
 
+    A device with a ``data-file`` has its examples there, and reads nobody else's: no data set is looked up.
+
     Raises:
         DataError: there is no such data.
     """
-    dataset, split, count = str(config["dataset"]), str(config["split"]), int(str(config["num-partitions"]))
-    index = int(str(config["partition-id"]))
-    part = _partitions(dataset, split, count)[index]
+    dataset, index = str(config["dataset"]), int(str(config["partition-id"]))
+    file = config.get("data-file")
+    if file is not None:
+        part = _own(Path(str(file)))
+    else:
+        part = _partitions(dataset, str(config["split"]), int(str(config["num-partitions"])))[index]
     training, testing = Examples.of(part.train_x, part.train_y), Examples.of(part.test_x, part.test_y)
     return Device(index, get(dataset).task, _network(dataset), training, testing)
+
+
+@lru_cache(maxsize=1)
+def _own(file: Path) -> Partition:
+    return read_partition(file)
 
 
 @lru_cache(maxsize=1)

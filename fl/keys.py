@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from fl.errors import DataError
+
+
+def public_key_material(seed: int, index: int) -> bytes:
+    """Return the private key of a devnet's or a simulation's device: anybody can derive it, so it protects nothing.
+
+    From the run's seed (HKDF, RFC 5869), so that a run can be repeated bit for bit.
+    """
+    info = f"twinledger/devnet/device/{index}".encode()
+    return HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
 
 
 def read_key(file: Path) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +42,26 @@ class Membership:
 
     Attributes:
         partitions: index of each device's data.
-        key_files: of the same devices.
+        key_files: of the same devices; none if they are elsewhere.
+        accounts: of the same devices, then.
     """
 
     partitions: tuple[int, ...]
-    key_files: tuple[Path, ...]
+    key_files: tuple[Path, ...] = ()
+    accounts: tuple[Address, ...] = ()
+
+    def each(self) -> Iterator[tuple[int, Address, Mapping[str, str]]]:
+        """Yield index and account of each device, and where its key is for a device of this machine.
+
+        Raises:
+            DataError: a key file that can't be read.
+        """
+        if self.accounts:
+            for partition, account in zip(self.partitions, self.accounts, strict=True):
+                yield partition, account, {}
+            return
+        for partition, file in zip(self.partitions, self.key_files, strict=True):
+            yield partition, address_of_key(read_key(file)), {"key-file": str(file)}
 
 
 def deal(devices: int, stations: int) -> tuple[tuple[int, ...], ...]:
@@ -60,6 +75,11 @@ def deal(devices: int, stations: int) -> tuple[tuple[int, ...], ...]:
     if devices < stations:
         raise EngineError(f"expected at least one device per station, got {devices} devices for {stations} stations")
     return tuple(tuple(range(station, devices, stations)) for station in range(stations))
+
+
+def node_of(partition: int) -> int:
+    """Return the node under which a station's grid has the device with this index."""
+    return FIRST_NODE + partition
 
 
 class StationTrainer:
@@ -120,18 +140,18 @@ class StationTrainer:
             raise StrategyError(f"station {station}: expected a seed for the noise of privacy {spec.privacy.kind}")
         self._noise_seed = noise_seed
         kept: dict[str, str] = {} if receipts is None else {"receipts": str(receipts)}
-        nodes: dict[int, dict[str, str | int | float | bool]] = {
-            FIRST_NODE + partition: {
+        nodes: dict[int, dict[str, str | int | float | bool]] = {}
+        self._accounts: dict[int, Address] = {}
+        for partition, account, key in members.each():
+            self._accounts[node_of(partition)] = account
+            nodes[node_of(partition)] = {
                 "dataset": dataset_name,
                 "split": split,
                 "partition-id": partition,
                 "num-partitions": devices,
-                "key-file": str(file),
+                **key,
                 **kept,
             }
-            for partition, file in zip(members.partitions, members.key_files, strict=True)
-        }
-        self._accounts = {node: address_of_key(read_key(Path(str(c["key-file"])))) for node, c in nodes.items()}
         self.roster: tuple[Address, ...] = tuple(sorted(self._accounts.values(), key=device_order))
         if len(set(self.roster)) != len(self.roster):
             raise StrategyError(f"station {station}: expected a key of its own for every device, got one twice")

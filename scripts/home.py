@@ -12,10 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-from fl.keys import read_key
+from fl.keys import public_key_material, read_key
 from scripts.cli import BadInputError
 from twins.contribution import address_of_key
 from twins.errors import TwinsError
@@ -71,9 +68,7 @@ class Home:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = folder / f"device-{index:04d}.key"
         if not file.exists():
-            info = f"twinledger/devnet/device/{index}".encode()
-            key = HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
-            create_private(file, key.hex())
+            create_private(file, public_key_material(seed, index).hex())
         return file
 
     def remembered_head(self, twin: TwinId) -> Digest | None:

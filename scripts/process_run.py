@@ -7,14 +7,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from fl.station_trainer import Evaluation, deal
 from scripts.connections import Network, Reach
 from scripts.home import write_atomically
 from scripts.round_watch import FinalRound, RoundWatch, evaluation_of
 from scripts.settings import RunSettings
-from scripts.station_processes import StationCommand, StationProcesses
+from scripts.station_processes import StationCommand
 from twins.archive import Archive
 from twins.types import Address, Digest, twin_id
 
@@ -35,6 +36,30 @@ class ProcessRound:
     final: FinalRound
     evaluation: Evaluation
     seconds: float
+
+
+class Processes(Protocol):
+    """A run's stations as processes; a context manager that leaves none behind."""
+
+    def __enter__(self) -> Self:
+        """Start all."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """End all."""
+
+    @property
+    def stations(self) -> tuple[Address, ...]:
+        """Accounts of all, by index."""
+
+    @property
+    def running(self) -> tuple[Address, ...]:
+        """Accounts of those that run."""
+
+    def told(self) -> list[tuple[Address, dict[str, Any]]]:
+        """Return what the stations said since the last call, each with its station's account."""
+
+    def tend(self) -> None:
+        """Start those again that died."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +104,11 @@ def station_commands(
         options += ["--devices", ",".join(map(str, part))]
         for device in part:
             options += ["--device-keys", str(device_keys[device])]
-        options += ["--rpc", ",".join(_own_first(urls, index))]
+        options += ["--rpc", ",".join(own_first(urls, index))]
         options += ["--confirmations", str(network.chain.confirmations), "--patience", str(network.chain.patience)]
         if endpoints:
-            own = _own_first(endpoints, index)
-            tokens = folder / f"{name}.tokens"
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(tokens, "\n".join(token or "" for _, token in own) + "\n")
+            own = own_first(endpoints, index)
+            tokens = write_tokens(folder / f"{name}.tokens", own)
             options += [word for url, _ in own for word in ("--ipfs", url)]
             options += ["--ipfs-tokens", str(tokens), "--replicas", str(reach.copies(len(endpoints)))]
         for code in (settings.dataset, settings.strategy):
@@ -95,13 +118,21 @@ def station_commands(
     return commands
 
 
-def _own_first(nodes: Sequence[Any], index: int) -> list[Any]:
+def own_first(nodes: Sequence[Any], index: int) -> list[Any]:
+    """Return nodes with a station's own as the first."""
     first = index % len(nodes)
     return [*nodes[first:], *nodes[:first]]
 
 
+def write_tokens(file: Path, endpoints: Sequence[tuple[str, str | None]]) -> Path:
+    """Write the bearer tokens of IPFS nodes where only their owner can read them; return the file."""
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_atomically(file, "\n".join(token or "" for _, token in endpoints) + "\n")
+    return file
+
+
 def run_processes(
-    processes: StationProcesses,
+    processes: Processes,
     network: Network,
     archive: Archive,
     settings: RunSettings,
@@ -132,7 +163,7 @@ def run_processes(
     if reached >= until:
         return
     with processes:
-        order = processes.running
+        order = processes.stations
         while reached < until:
             processes.tend()
             for station, line in processes.told():

@@ -13,7 +13,7 @@ from chain.enrolment import enrol_audit, enrol_devices, enrol_genesis, enrol_sta
 from chain.station import StationFollower
 from chain.values import RoundPolicy
 from fl.engines import Engine
-from fl.station_trainer import Evaluation, StationTrainer, deal
+from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
 from scripts.accounts import Accounts, devnet_accounts
 from scripts.connections import Network
 from scripts.home import require_own_keys
@@ -117,8 +117,7 @@ def open_session(
             network,
             archive,
             account,
-            part,
-            [device_keys[index] for index in part],
+            Membership(part, tuple(device_keys[index] for index in part)),
             lambda text: session.notice(text),
             readers,
             receipts,

@@ -6,7 +6,7 @@ run (`scripts.session`), or one (`scripts.station`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -97,8 +97,7 @@ def assemble(
     network: Network,
     archive: Archive,
     account: Account,
-    devices: Sequence[int],
-    keys: Sequence[Path],
+    members: Membership,
     notice: Callable[[str], None] = lambda text: None,
     readers: ReaderSource = tuple,
     receipts: Path | None = None,
@@ -111,8 +110,7 @@ def assemble(
         network: the consortium.
         archive: where artifacts are.
         account: the station's.
-        devices: which of the data set's devices are its own, by index.
-        keys: key file of each.
+        members: its devices.
         notice: told when a device has replied.
         readers: tells who gets a grant to the devices' sealed updates.
         receipts: folder in which its devices keep the station's receipts; None: they keep none.
@@ -130,7 +128,7 @@ def assemble(
         dataset_name=settings.dataset,
         split=settings.split,
         devices=settings.devices,
-        members=Membership(tuple(devices), tuple(keys)),
+        members=members,
         spec=strategy_of(settings),
         seed=settings.seed,
         policy=settings.policy,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from chain.errors import DevnetError
 from scripts.cli import FAILED
@@ -76,7 +76,7 @@ class StationProcesses:
         self._folder, self._restart, self._notice = folder, restart, notice
         self._children = [_Child(c, folder / f"{c.name}.jsonl", folder / f"{c.name}.err") for c in commands]
 
-    def __enter__(self) -> StationProcesses:
+    def __enter__(self) -> Self:
         """Start all."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self._folder / "rounds.pid").write_text(str(os.getpid()), encoding="ascii")
@@ -94,6 +94,11 @@ class StationProcesses:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """End all."""
         self.stop()
+
+    @property
+    def stations(self) -> tuple[Address, ...]:
+        """Accounts of all, by index."""
+        return tuple(child.command.station for child in self._children)
 
     @property
     def running(self) -> tuple[Address, ...]:

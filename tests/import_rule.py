@@ -34,8 +34,12 @@ TWINS_MAY_USE = {
 
 # The process's surroundings: only scripts reads them, everything else gets values.
 SURROUNDINGS = {("os", "environ"), ("os", "environb"), ("os", "getenv"), ("os", "getenvb"), ("sys", "argv")}
-# But for two programs that other programs start, with the one or two paths they are about.
-OWN_PROGRAMS = {"devnet/tied.py", "devnet/watcher.py"}
+# But for programs that other programs start: two with the one or two paths they are about, one that becomes another.
+OWN_PROGRAMS = {
+    "devnet/tied.py": {"argv"},
+    "devnet/watcher.py": {"argv"},
+    "fl/warm_clientapp.py": {"argv", "environ"},
+}
 COMMAND_LINE = {"argparse", "click", "getopt", "optparse", "typer"}
 
 
@@ -67,7 +71,7 @@ def _breaches(name: str, node: ast.AST) -> Iterator[str]:
             yield f"{package} imports {module}; only scripts reads the command line"
     if package != "scripts":
         for owner, attribute in _attributes(node):
-            allowed = name in OWN_PROGRAMS and attribute == "argv"
+            allowed = attribute in OWN_PROGRAMS.get(name, ())
             if (owner, attribute) in SURROUNDINGS and not allowed:
                 yield f"{package} reads {owner}.{attribute}; only scripts does"
 

@@ -46,6 +46,8 @@ interface ITwinRegistry {
     /// @param producers bit set of station indices: the electorate of every round that opens from now on.
     event Elected(address indexed by, uint64 producers);
     event RosterSet(address indexed station, bytes32 root, uint32 deviceCount, uint32 revision);
+    /// @param manifest digest of what says which node key each device connects with; zero: none may connect.
+    event NodesSet(address indexed station, bytes32 manifest);
     event TwinRegistered(bytes32 indexed twin, address indexed owner, bytes32 manifest, RoundPolicy policy);
     event TwinRevised(bytes32 indexed twin, uint32 revision, bytes32 manifest);
     event TwinTransferred(bytes32 indexed twin, address indexed from, address indexed to);
@@ -103,6 +105,12 @@ interface ITwinRegistry {
     /// @param root Merkle root (OpenZeppelin StandardMerkleTree, leaf type `address`) over the devices' addresses.
     function setRoster(bytes32 root, uint32 deviceCount) external;
 
+    /// @notice Names the manifest of the calling station's nodes, replacing the former one: which authentication key
+    /// each of its devices connects with, each key in a statement that its device has signed. The station admits no
+    /// other key, so whoever is left out of it is cut off.
+    /// @param manifest its digest; zero withdraws all.
+    function setNodes(bytes32 manifest) external;
+
     /// @notice Registers a twin; the caller becomes its owner.
     /// @param twin keccak256 of the twin's namespaced name.
     /// @param manifest digest of the twin's own manifest.
@@ -117,6 +125,9 @@ interface ITwinRegistry {
 
     /// @notice What is known of a station; all zero for anyone else.
     function stationOf(address account) external view returns (Station memory);
+
+    /// @notice The manifest of a station's nodes; zero for one without, and for anyone else.
+    function nodesOf(address station) external view returns (bytes32 manifest);
 
     /// @notice Index of a registered station; reverts with `TwinRegistryUnknownStation` for anyone else.
     function indexOf(address account) external view returns (uint8);

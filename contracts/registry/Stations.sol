@@ -46,6 +46,8 @@ abstract contract Stations is ITwinRegistry, AccessControl {
     mapping(uint8 index => address account) internal _stationAt;
     /// @dev By the accused's index.
     mapping(uint8 index => uint64 voters) private _suspensionVotes;
+    /// @dev Not in the record: nothing that the ledger asks for is to become dearer.
+    mapping(address station => bytes32 manifest) private _nodes;
 
     /// @param admin gets all roles; a multisig in production.
     constructor(address admin, uint32 epoch_) {
@@ -134,6 +136,19 @@ abstract contract Stations is ITwinRegistry, AccessControl {
         record.deviceCount = deviceCount;
         record.rosterRoot = root;
         emit RosterSet(msg.sender, root, deviceCount, revision);
+    }
+
+    /// @inheritdoc ITwinRegistry
+    function setNodes(bytes32 manifest) external {
+        // Stops a suspended station from going on with other devices, and anyone from naming nodes of a station.
+        _activeRecord(msg.sender);
+        _nodes[msg.sender] = manifest;
+        emit NodesSet(msg.sender, manifest);
+    }
+
+    /// @inheritdoc ITwinRegistry
+    function nodesOf(address station) external view returns (bytes32 manifest) {
+        return _nodes[station];
     }
 
     /// @inheritdoc ITwinRegistry

@@ -148,6 +148,36 @@ describe("TwinRegistry: rosters", () => {
   });
 });
 
+describe("TwinRegistry: nodes", () => {
+  let c;
+  beforeEach(async () => {
+    c = await Consortium.bare(2);
+  });
+  const setNodes = (manifest, by) => c.registry.write.setNodes([manifest], { account: by ?? c.stations[0] });
+
+  it("names the manifest of a station's nodes, replaces it, and withdraws it", async () => {
+    const [station, other] = c.stations.map(checksummed);
+    assert.equal(await c.registry.read.nodesOf([station]), ZERO);
+    for (const manifest of [digest("nodes 1"), digest("nodes 2"), ZERO]) {
+      await viem.assertions.emitWithArgs(setNodes(manifest), c.registry, "NodesSet", [station, manifest]);
+      assert.equal(await c.registry.read.nodesOf([station]), manifest);
+    }
+    assert.equal(await c.registry.read.nodesOf([other]), ZERO);
+  });
+
+  it("takes none from an account that is no station", async () => {
+    await refuses(setNodes(digest("nodes"), people.outsider), c.registry, "TwinRegistryUnknownStation", [
+      checksummed(people.outsider),
+    ]);
+  });
+
+  it("takes none from a suspended station", async () => {
+    const [station] = c.stations.map(checksummed);
+    await c.registry.write.suspendStation([station, digest("evidence")], { account: people.admin });
+    await refuses(setNodes(digest("nodes")), c.registry, "TwinRegistrySuspended", [station]);
+  });
+});
+
 describe("TwinRegistry: twins", () => {
   let c;
   const owner = checksummed(people.owner);

@@ -23,6 +23,7 @@ from twins.manifest import (
     UpdateRef,
 )
 from twins.model import TwinModel
+from twins.nodes import NodesManifest
 from twins.types import TwinId, address_of_bytes, digest_of_bytes
 from twins.updates import (
     NOISE,
@@ -209,5 +210,6 @@ manifests: dict[type[Manifest], st.SearchStrategy[Any]] = {
         root=digests,
         tags=artifact_refs,
     ),
+    NodesManifest: st.builds(NodesManifest, station=addresses, devices=naturals, nodes=artifact_refs),
 }
 """Strategy of every kind of manifest."""

@@ -27,6 +27,7 @@ from twins.manifest import (
     TwinPolicy,
     UpdateRef,
 )
+from twins.nodes import NodesManifest
 from twins.types import Digest, address_of_bytes, twin_id
 
 pytestmark = pytest.mark.unit
@@ -70,6 +71,7 @@ EXAMPLES: list[Manifest] = [
         origin={},
     ),
     TagsManifest(twin=twin_id("plant/pump"), model=D, artifact=REF, key=D, block=16_384, root=D, tags=REF),
+    NodesManifest(station=STATION, devices=5, nodes=REF),
 ]
 KINDS: list[type[Manifest]] = list(manifests)
 by_kind = pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.KIND)
