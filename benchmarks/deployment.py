@@ -27,10 +27,10 @@ from typing import Annotated, Any
 import psutil
 import typer
 
-from scripts.cli import command, err, out, print_json, run
+from benchmarks.tables import DOCS, renew
+from scripts.cli import command, err, print_json, run
 from scripts.setup import ROOT
 
-DOCS = ROOT / "docs"
 SIZES = (2, 5, 10)
 ROUNDS = 3
 ROLES = ("flower-superlink", "fleet_gate.py", "flwr-serverapp", "flower-supernode", "flower-superexec")
@@ -157,9 +157,8 @@ def main(
         err.print(json.dumps(rows[-1]), markup=False)
     cold = measure(SIZES[0], ROUNDS, "--cold")
     found = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), "warm": rows, "cold": cold}
-    file = DOCS / "benchmarks" / "deployment.json"
-    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    out.print(f"{file}: written", markup=False)
+    (DOCS / "benchmarks" / "deployment.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    renew()
 
 
 if __name__ == "__main__":

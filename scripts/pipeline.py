@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _WAITING = 2  # updates in memory, beside the one that is being trained: one of 10,000 devices is 250 MB
 _FAREWELL = 2.0  # seconds that threads have to end after Ctrl-C
+_LOOK = 0.2  # seconds between looks for Ctrl-C: a signal that comes just before a wait without end doesn't end it
 
 
 class Pipeline(Generic[T]):
@@ -51,7 +52,8 @@ class Pipeline(Generic[T]):
         Raises:
             ChainError, TwinsError: something that was started before has failed; this isn't started then.
         """
-        self._places.acquire()
+        while not self._places.acquire(timeout=_LOOK):
+            pass
         try:
             return self._put(lane, store, self._places.release)
         except BaseException:
@@ -66,6 +68,7 @@ class Pipeline(Generic[T]):
         """
         future = self._put(lane, lambda: send)
         if not self._chain.confirmations:
+            _await([future])
             future.result()
         return future
 
@@ -75,7 +78,7 @@ class Pipeline(Generic[T]):
         Raises:
             ChainError, TwinsError: of the first one that failed.
         """
-        wait(self._futures)
+        _await(self._futures)
         return [future.result() for future in self._futures]
 
     def _put(
@@ -95,17 +98,29 @@ class Pipeline(Generic[T]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Leave no thread behind: what was started is waited for, unless somebody interrupts."""
-        if kind is None or not issubclass(kind, KeyboardInterrupt):
-            wait(self._futures)
-            for lane in self._lanes.values():
-                lane.end()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._interrupt()
             return
+        try:
+            _await(self._futures)
+        except KeyboardInterrupt:
+            self._interrupt()
+            raise
+        for lane in self._lanes.values():
+            lane.end()
+
+    def _interrupt(self) -> None:
         for lane in self._lanes.values():
             lane.end(KeyboardInterrupt())
         self._chain.close()  # whoever turns to it next ends there
         until = monotonic() + _FAREWELL  # for a file that is being written; drafts that stay are swept up later
         for lane in self._lanes.values():
             lane.thread.join(max(0.0, until - monotonic()))
+
+
+def _await(futures: Sequence[Future[T]]) -> None:
+    while wait(futures, timeout=_LOOK).not_done:
+        pass
 
 
 class _Lane(Generic[T]):
