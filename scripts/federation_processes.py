@@ -23,6 +23,7 @@ from scripts.children import Child, Children, Program
 from scripts.federation_files import DevicePlace, StationPlace, warm_apps
 from scripts.flower import CONNECTION, ROOT, environment, program, register
 from scripts.node_files import load_nodes
+from scripts.told import lines_since
 from twins.types import Address
 
 _READY = 90.0  # seconds that a SuperLink may take to answer
@@ -143,17 +144,11 @@ class FederationProcesses:
         for station in self._stations:
             if not station.place.told.exists():
                 continue
-            with station.place.told.open("rb") as stream:
-                stream.seek(station.read)
-                data = stream.read()
-            whole = data[: data.rfind(b"\n") + 1]  # it may be writing just now
-            station.read += len(whole)
-            for line in whole.splitlines():
-                with suppress(ValueError):  # cut off where its writer was killed
-                    said = json.loads(line)
-                    lines.append((station.account, said))
-                    station.runs = 0
-                    station.done |= said["event"] == "head" and said["round"] >= self._until
+            station.read, said = lines_since(station.place.told, station.read)
+            for line in said:
+                lines.append((station.account, line))
+                station.runs = 0
+                station.done |= line["event"] == "head" and line["round"] >= self._until
         return lines
 
     def tend(self) -> None:

@@ -6,12 +6,10 @@ Each is ``scripts/station.py`` as an operator would start it. It writes to ``FOL
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -21,6 +19,7 @@ from typing import Any, Self
 from chain.errors import DevnetError
 from scripts.cli import FAILED
 from scripts.setup import ROOT
+from scripts.told import lines_since
 from twins.types import Address
 
 _TIED = ROOT / "devnet" / "tied.py"
@@ -107,17 +106,12 @@ class StationProcesses:
 
     def told(self) -> list[tuple[Address, dict[str, Any]]]:
         """Return what the stations said since the last call, each with its station's account."""
-        lines = []
+        lines: list[tuple[Address, dict[str, Any]]] = []
         for child in self._children:
-            with child.out.open("rb") as stream:
-                stream.seek(child.read)
-                data = stream.read()
-            whole = data[: data.rfind(b"\n") + 1]  # one may be writing just now
-            child.read += len(whole)
-            for line in whole.splitlines():
-                with suppress(ValueError):  # cut off where its writer was killed
-                    lines.append((child.command.station, json.loads(line)))
-            if whole:
+            before = child.read
+            child.read, said = lines_since(child.out, child.read)
+            lines += [(child.command.station, line) for line in said]
+            if child.read > before:
                 child.deaths = 0
         return lines
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from chain.slot_steps import SlotStep
 from twins.canonical import Json
@@ -33,6 +37,19 @@ class Told:
 
 
 Tell = Callable[[Told], None]
+
+
+def lines_since(file: Path, start: int) -> tuple[int, list[dict[str, Any]]]:
+    """Return how far a file of such lines has been read now, and the whole lines from byte ``start`` to there."""
+    with file.open("rb") as stream:
+        stream.seek(start)
+        data = stream.read()
+    whole = data[: data.rfind(b"\n") + 1]  # somebody may be writing just now
+    lines = []
+    for line in whole.splitlines():
+        with suppress(ValueError):  # cut off where its writer was killed
+            lines.append(json.loads(line))
+    return start + len(whole), lines
 
 
 def slot_told(step: SlotStep) -> Told:

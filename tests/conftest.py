@@ -25,7 +25,12 @@ collect_ignore = ["contracts"]
 
 KINDS = ("unit", "integration")
 # They wait: for blocks, for what is dead to be found so, for processes that import.
-WAITING = ("integration/faults/*.py", "integration/devnet/*.py", "integration/test_documents.py")
+WAITING = (
+    "integration/faults/*.py",
+    "integration/devnet/*.py",
+    "integration/scripts/test_federation_kills.py",
+    "integration/test_documents.py",
+)
 
 # Deterministic by default, so that a red run is red again; `--hypothesis-profile=explore` looks further.
 settings.register_profile("ci", derandomize=True, deadline=None, database=None)
