@@ -261,8 +261,6 @@ def _reply_to(request: Message, reply: Message) -> Message:
         return Message(reply.error, reply_to=request)
     try:
         content = unpacked(reply.content)
-    except (
-        Exception
-    ):  # a stranger's bytes, whatever they make a parser raise: the verifier says what is wrong with them
+    except Exception:  # a stranger's bytes may make a parser raise anything: the verifier says what is wrong with them
         content = reply.content
     return Message(content, reply_to=request)

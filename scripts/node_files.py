@@ -6,7 +6,7 @@ It holds the device's account, its node's public key and its signature for that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,17 +93,6 @@ def key_digest(public_key: bytes) -> Digest:
     """
     key = load_pem_public_key(public_key)
     return sha256_digest(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-
-
-def by_digest(public_keys: Iterable[bytes]) -> dict[Digest, bytes]:
-    """Return public keys by their digests, without those that are none."""
-    found = {}
-    for public_key in public_keys:
-        try:
-            found[key_digest(public_key)] = public_key
-        except ValueError:
-            continue
-    return found
 
 
 def make_node_key(file: Path) -> None:
