@@ -32,6 +32,9 @@ AUTHORITY_DAYS = 3650
 SERVER_DAYS = 90
 """Days that a SuperLink's certificate is valid: a stolen key is worth no more, and renewal is a habit, not an event."""
 
+LOOPBACK = "127.0.0.1"
+"""In every certificate: the station's own programs get to the SuperLink there. It tells others nothing."""
+
 _EARLY = timedelta(hours=1)  # clocks of devices may be behind
 _NAME = "Twinledger consortium"
 _RENEW = "renew it with scripts/federation.py renew"
@@ -96,17 +99,48 @@ class Authority:
         Raises:
             BadInputError: no host, or an authority that can't be read.
         """
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = self._signed(key.public_key(), hosts, now, days)
+        files.certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The key first: a crash in between leaves a pair that doesn't match, which `require_valid` says.
+        write_atomically(files.key, _pem(key))
+        write_atomically(files.certificate, certificate)
+
+    def certify(self, request: Path, certificate: Path, hosts: Sequence[str], days: int = SERVER_DAYS) -> None:
+        """Sign for the key of a request (`request_certificate`), which never leaves its machine.
+
+        Args:
+            request: PEM (PKCS #10, RFC 2986). Only its key counts, not what it says of itself: a station that asked
+                for another's host would be taken for it.
+            certificate: file to write.
+            hosts: that its bearer has, as the authority knows.
+            days: that it is valid.
+
+        Raises:
+            BadInputError: as `issue`; no request, or one that isn't signed with its own key.
+        """
+        try:
+            asked = x509.load_pem_x509_csr(request.read_bytes())
+        except (OSError, ValueError) as error:
+            raise BadInputError(f"{request}: expected a request in PEM, got {type(error).__name__}") from error
+        key = asked.public_key()
+        # Who asks must have the key: else he could be given a certificate that stands for somebody else's.
+        if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+            raise BadInputError(f"{request}: expected a request that its own elliptic curve's key has signed")
+        certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomically(certificate, self._signed(key, hosts, None, days))
+
+    def _signed(self, key: ec.EllipticCurvePublicKey, hosts: Sequence[str], now: datetime | None, days: int) -> str:
         if not hosts:
             raise BadInputError("certificate: expected a host at least, got none")
         own, signing = self.files.load(), _private_key(self.files.key)
         begin = now or datetime.now(UTC)
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [_general_name(host) for host in hosts]
+        names = [_general_name(host) for host in dict.fromkeys((*hosts, LOOPBACK))]
         builder = (
             x509.CertificateBuilder()
             .subject_name(_name(hosts[0]))
             .issuer_name(own.subject)
-            .public_key(key.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(begin - _EARLY)
             .not_valid_after(begin + timedelta(days=days))
@@ -114,13 +148,10 @@ class Authority:
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(_usage(signs=False), critical=True)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
         )
-        files.certificate.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The key first: a crash in between leaves a pair that doesn't match, which `require_valid` says.
-        write_atomically(files.key, _pem(key))
-        write_atomically(files.certificate, builder.sign(signing, SHA256()).public_bytes(Encoding.PEM).decode())
+        return builder.sign(signing, SHA256()).public_bytes(Encoding.PEM).decode()
 
     def require_valid(self, files: Certificate, hosts: Sequence[str], now: datetime | None = None) -> datetime:
         """Check a server's certificate as its devices will, and that its key is the one.
@@ -160,6 +191,18 @@ class Authority:
         found = files.load()
         begin, end = found.not_valid_before_utc, found.not_valid_after_utc
         return (now or datetime.now(UTC)) >= end - (end - begin) / 3
+
+
+def request_certificate(key: Path, request: Path) -> None:
+    """Make a server's key where there is none, and write the request that the authority signs (`Authority.certify`).
+
+    Raises:
+        BadInputError: a file that is there and is no key.
+    """
+    key.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    create_private(key, _pem(ec.generate_private_key(ec.SECP256R1())).strip())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(_name(_NAME))
+    write_atomically(request, builder.sign(_private_key(key), SHA256()).public_bytes(Encoding.PEM).decode())
 
 
 def _make_authority(files: Certificate) -> None:

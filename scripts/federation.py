@@ -35,6 +35,7 @@ from scripts.cli import (
     BadInputError,
     HomeOption,
     JsonOption,
+    PlainCommand,
     application,
     command,
     err,
@@ -66,7 +67,7 @@ from twins.types import twin_id
 app = application(__doc__)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 @command("""Start all SuperLinks, SuperNodes and stations, and bring the twin's head to a round.""")
 def up(
     twin: Annotated[str, typer.Option(help="Name of the twin.")] = "watch",
@@ -139,7 +140,7 @@ def up(
     err.print(f"audit it: scripts/audit.py {twin}")
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 @command("""Give every SuperLink of this home a new certificate and key; start the SuperLinks anew after it.""")
 def renew(
     host: Annotated[
@@ -162,7 +163,7 @@ def renew(
         out.print(f"{place.certificate.certificate}: valid until {until:%Y-%m-%d}", markup=False)
 
 
-@app.command()
+@app.command(cls=PlainCommand)
 @command("""Cut a device off: its station names its node no more, and strikes it off its roster at the next start.""")
 def remove(
     device: Annotated[int, typer.Option(help="Its index.", min=0)],

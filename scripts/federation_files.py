@@ -25,13 +25,11 @@ from pathlib import Path
 from fl.data_files import partition_bytes
 from fl.datasets import Partition
 from fl.warm_clientapp import install
-from scripts.certificates import Authority, Certificate
+from scripts.certificates import LOOPBACK, Authority, Certificate
 from scripts.children import Program
 from scripts.cli import BadInputError
 from scripts.flower import ROOT, environment, program
 from scripts.home import Home
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)

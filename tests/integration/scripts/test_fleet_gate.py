@@ -7,24 +7,30 @@ import os
 import signal
 import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 from flwr.proto.fleet_pb2 import ActivateNodeRequest, ActivateNodeResponse, PullMessagesRequest
 from flwr.proto.node_pb2 import Node
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from chain.ports import free_ports
 from scripts.certificates import Authority
-from scripts.children import Children
+from scripts.children import Children, Program
 from scripts.cli import BadInputError
 from scripts.federation_files import DevicePlace, StationPlace
 from scripts.federation_processes import FederationProcesses, Station
@@ -80,13 +86,18 @@ def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Link]:
     children = Children(folder / "test.pid", lambda text: None)
     try:
         children.add(place.superlink(authority))
-        children.add(place.gate(authority))
+        children.add(patient(place.gate(authority), 1.0))
         found = Link(folder, authority, place, node)
         wait_for(found)
         register(place.flower, [public_key_of(node)])
         yield found
     finally:
         children.stop()
+
+
+def patient(gate: Program, seconds: float) -> Program:
+    """The same gate, with so long for a question that has no answer yet."""
+    return replace(gate, command=[*gate.command, "--hold", str(seconds)])
 
 
 def wait_for(link: Link) -> None:
@@ -215,3 +226,76 @@ def test_an_expired_certificate_is_refused_by_both_sides(link: Link, tmp_path: P
             time.sleep(0.1)
     finally:
         children.stop()
+
+
+@dataclass
+class Silent:
+    """A SuperLink's place, taken by a server that has a message for whoever has asked often enough."""
+
+    after: int
+    asked: int = 0
+
+    async def answer(self, request: Request) -> Response:
+        assert await request.body() == b"who I am"
+        assert request.headers["flwr-signature"] == "mine"
+        self.asked += 1
+        return Response(b"a message" if self.asked > self.after else b"", media_type="application/protobuf")
+
+
+@contextmanager
+def held(link: Link, server: Silent, folder: Path, hold: float) -> Iterator[httpx.Client]:
+    """A gate before it."""
+    port, door = free_ports(2)
+    place = replace(link.place, folder=folder / "silent", port=port, door=door)
+    link.authority.issue(place.certificate, place.hosts)
+    routes = [Route("/v1/fleet/pull-messages", server.answer, methods=["POST"])]
+    files = {"ssl_certfile": str(place.certificate.certificate), "ssl_keyfile": str(place.certificate.key)}
+    config = uvicorn.Config(Starlette(routes=routes), host="127.0.0.1", port=port, log_level="error", **files)  # type: ignore[arg-type]
+    running, children = uvicorn.Server(config), Children(folder / "test.pid", lambda text: None)
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    try:
+        children.add(patient(place.gate(link.authority), hold))
+        waiting = replace(link, place=place)
+        deadline = time.monotonic() + 60
+        while True:
+            with suppress(httpx.TransportError), waiting.client as client:
+                if client.get("/").status_code == 404:
+                    break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with waiting.client as client:
+            yield client
+    finally:
+        children.stop()
+        running.should_exit = True
+        thread.join(10)
+
+
+def ask(client: httpx.Client, seconds: float = 30.0) -> httpx.Response:
+    headers = {"flwr-signature": "mine", "content-type": "application/protobuf"}
+    return client.post("/v1/fleet/pull-messages", content=b"who I am", headers=headers, timeout=seconds)
+
+
+def test_a_question_for_messages_waits_until_there_is_one(link: Link, tmp_path: Path) -> None:
+    server = Silent(after=3)
+    with held(link, server, tmp_path, hold=20.0) as client:
+        answer = ask(client)
+    assert (answer.status_code, answer.content, server.asked) == (200, b"a message", 4)
+
+
+def test_a_question_without_an_answer_is_told_so_and_one_whose_node_is_gone_is_asked_no_more(
+    link: Link, tmp_path: Path
+) -> None:
+    server = Silent(after=1000)
+    with held(link, server, tmp_path, hold=2.0) as client:
+        answer = ask(client)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert server.asked > 2
+        server.asked = 0
+        with pytest.raises(httpx.ReadTimeout):
+            ask(client, seconds=0.3)
+        time.sleep(0.5)  # what is on its way comes
+        before = server.asked
+        time.sleep(1.0)
+        assert server.asked == before, "a message for a node that is gone would be lost"

@@ -7,8 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from scripts.certificates import Authority, Certificate
+from scripts.certificates import Authority, Certificate, request_certificate
 from scripts.cli import BadInputError
 
 pytestmark = pytest.mark.unit
@@ -85,3 +89,39 @@ def test_nonsense_is_refused(authority: Authority, files: Certificate) -> None:
     files.certificate.write_text("nonsense")
     with pytest.raises(BadInputError, match="expected PEM"):
         authority.require_valid(files, HOSTS)
+
+
+def test_the_authority_signs_for_a_key_that_never_leaves_its_machine(authority: Authority, tmp_path: Path) -> None:
+    files = Certificate(tmp_path / "station.pem", tmp_path / "station.key")
+    request_certificate(files.key, request := tmp_path / "station.csr")
+    key = files.key.read_bytes()
+    authority.certify(request, files.certificate, ["station.example"])
+    authority.require_valid(files, HOSTS)
+    request_certificate(files.key, request)
+    assert files.key.read_bytes() == key, "asked again before it expires: the same key"
+    with pytest.raises(BadInputError, match=r"without other\.example"):
+        authority.require_valid(files, ["other.example"])
+
+
+def test_a_request_gives_no_hosts_that_the_authority_did_not_name(authority: Authority, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = x509.SubjectAlternativeName([x509.DNSName("victim.example")])
+    asked = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).add_extension(names, critical=False)
+    (request := tmp_path / "greedy.csr").write_bytes(asked.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    authority.certify(request, certificate := tmp_path / "greedy.pem", ["station.example"])
+    given = x509.load_pem_x509_certificate(certificate.read_bytes())
+    found = given.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert found.get_values_for_type(x509.DNSName) == ["station.example"]
+
+
+def test_a_request_that_its_key_has_not_signed_is_refused(authority: Authority, tmp_path: Path) -> None:
+    request_certificate(tmp_path / "station.key", request := tmp_path / "station.csr")
+    der = bytearray(x509.load_pem_x509_csr(request.read_bytes()).public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    request.write_bytes(x509.load_der_x509_csr(bytes(der)).public_bytes(Encoding.PEM))
+    with pytest.raises(BadInputError, match="its own elliptic curve's key"):
+        authority.certify(request, tmp_path / "station.pem", HOSTS)
+    request.write_text("no request")
+    with pytest.raises(BadInputError, match="expected a request in PEM"):
+        authority.certify(request, tmp_path / "station.pem", HOSTS)
+    assert not (tmp_path / "station.pem").exists()
