@@ -10,6 +10,7 @@ HARDHAT = $(WITH_NODE) .venv/bin/node node_modules/hardhat/dist/src/cli.js
 COVERAGE = 90
 # Test processes at once. Each has its own chain, so more than two only help where there are more cores.
 WORKERS = 2
+SHARED = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # More words for a script or for pytest: make demo ARGS='--rounds 5'
 ARGS =
 
@@ -33,8 +34,11 @@ binaries: setup ## find or build geth and Kubo (the first time: minutes), into a
 	@$(PY) scripts/devnet.py binaries
 
 test: setup lint contracts binaries ## lint, then all tests, then the coverage gate
-	@echo "==> unit and integration tests"
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report= $(ARGS)
+	@$(PY) -m tests.bytecode
+	@echo "==> unit tests"
+	@$(PY) -m pytest -m unit $(SHARED) --cov --cov-report= $(ARGS)
+	@echo "==> integration tests"
+	@$(PY) -m pytest -m integration $(SHARED) --cov --cov-append --cov-report= $(ARGS)
 	@mkdir -p build
 	@for package in twins chain; do \
 	  percent=$$($(PY) -m coverage report --include="$$package/*" --format=total) || exit 1; \

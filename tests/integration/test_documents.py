@@ -35,7 +35,8 @@ DOCUMENTS = (
 # What CONTRIBUTING.md says is for whoever changes the code: its commands are this test suite's own.
 RUNNABLE = tuple(document for document in DOCUMENTS if document.name != "CONTRIBUTING.md")
 LEFT_OUT = (".git", ".venv", "node_modules", "build", ".twinledger", ".hypothesis", "__pycache__", ".*_cache")
-SECONDS = 600  # against a hang: all documents together take about 70 on two idle cores
+SECONDS = 900  # against a hang: all documents together take about 70 on two idle cores
+READERS = 3
 MARK = "==> block "
 
 BLOCK = re.compile(r"^(?:<!-- (?P<note>[^\n]*) -->\n)?```(?P<kind>\w+)\n(?P<body>.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -180,12 +181,12 @@ def read(document: Path, place: Path) -> Reading:
 def readers(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[Path, Future[Reading]]]:
-    """All readers at once: each spends most of its time importing torch, on one core."""
+    """Some readers at once: each spends most of its time importing torch, on one core."""
     # Only those that were selected with -k or by their ids.
     mine = [item for item in request.session.items if "readers" in getattr(item, "fixturenames", ())]
     documents = [item.callspec.params["document"] for item in mine if isinstance(item, pytest.Function)]
     selected = [document for document in documents if isinstance(document, Path)]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         yield {document: pool.submit(read, document, tmp_path_factory.mktemp("reader")) for document in selected}
 
 
