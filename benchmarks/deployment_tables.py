@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from benchmarks.fleet_watch import HEARD, ROLES, STEPS
+
 Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
+
+_NODES = "SuperNodes"
 
 _PHASES = {
     "train": "train",
@@ -26,12 +30,23 @@ def deployment(figures: Mapping[str, Any], table: Table) -> str:
         cells.append([name, f"{row['seconds']:.1f}", f"{least:.1f}–{most:.1f}", *shares])
     inside = [
         [
-            f"{row['nodes']}{', cold' if row.get('cold') else ''}",
-            *(f"{row[f'train, to the {what}']:.1f}" for what in ("SuperLink", "first reply")),
-            f"{row['train']:.1f}",
+            f"{row['nodes']}{', cold' if row.get('cold') else ''}, {kind}",
+            *(f"{row['steps'][kind].get(step, 0.0):.2f}" for step in (*STEPS, HEARD)),
         ]
         for row in rows
+        for kind in ("train", "evaluate")
     ]
+    links = [
+        [
+            str(row["nodes"]),
+            *(f"{row['cpu'].get(role, 0.0) / row['seconds']:.0%}" for role in ROLES),
+            f"{row['cpu'].get('flower-superlink', 0.0) / row['nodes']:.2f}",
+            *(f"{row['memory'].get(role, 0) / count:.0f}" for role, count in _memory(row["nodes"])),
+        ]
+        for row in figures["warm"]
+    ]
+    first, last = figures["warm"][0], figures["warm"][-1]
+    a_node = (last["cpu"]["flower-superlink"] - first["cpu"]["flower-superlink"]) / (last["nodes"] - first["nodes"])
     return f"""## Deployment
 
 `benchmarks/deployment.py`: one station, the watch data, SuperLink, gate and all SuperNodes on one machine with
@@ -40,10 +55,25 @@ rounds, and their shares. ClientApps start warm, which is the default; cold is F
 
 {table(["SuperNodes", "round", "range", *_PHASES.values()], cells)}
 
-Of a training message, seconds until:
+Where a message's seconds go, means over the devices, by the SuperNodes' logs; a device is *worked on* from the start of
+its ClientApp to its reply:
 
-{table(["SuperNodes", "the SuperLink has it", "the first reply", "the last reply"], inside)}
+{table(["SuperNodes, message", *STEPS, HEARD], inside)}
 
-A SuperNode that has nothing to do sleeps 3 s, and there is no setting for it: up to 3 s of each message are that, with
-any number of nodes. The rest grows with the nodes only because they share these cores.
+A SuperNode that asks and gets nothing sleeps 3 s, for which it has no setting: with two messages a round that was 3 to
+6 s of each. The gate lets the question wait for its answer instead (`scripts/fleet_gate.py`). SuperExec asks for tasks
+each 0.5 s here (`FLWR_SUPEREXEC_TASK_POLL_INTERVAL`), and the SuperNode looks for its ClientApp's reply each 0.5 s, for
+which there is no setting. All that is left is computing, and grows with the nodes because they share these cores.
+
+CPU of the programs as shares of one core, seconds of the SuperLink's CPU a node and round, and memory in MB:
+
+{table([_NODES, *ROLES, "SuperLink, s a node", *(f"{role}, MB" for role, _ in _memory(1))], links)}
+
+From {first["nodes"]} to {last["nodes"]} SuperNodes the SuperLink needs {a_node:.2f} s of its one core more for each
+node and round: **{60 / a_node:,.0f} nodes with a round each minute**, {600 / a_node:,.0f} with one each ten minutes.
 """
+
+
+def _memory(nodes: int) -> tuple[tuple[str, int], ...]:
+    """Programs whose memory is told, and of how many it is."""
+    return ("flower-superlink", 1), ("fleet_gate.py", 1), ("flower-supernode", nodes), ("flwr-serverapp", 1)

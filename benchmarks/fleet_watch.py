@@ -16,13 +16,16 @@ ROLES = ("flower-superlink", "fleet_gate.py", "flwr-serverapp", "flower-supernod
 """Programs whose CPU time is measured; that of ClientApps ends with them and isn't."""
 
 STEPS = {
-    "asked for": "Receiving:",
+    "taken by its SuperNode": "Receiving:",
     "fetched": "Received successfully",
     "its ClientApp begun": "Start `flwr-clientapp`",
     "worked on": "Sending:",
     "sent back": "Sent successfully",
 }
 """Steps of a message, in their order, and how a SuperNode's log says that each is over."""
+
+HEARD = "heard of by the station"
+"""What comes after the last of them."""
 
 _LOOK = 0.02  # seconds between looks at the logs
 
@@ -90,16 +93,16 @@ class Timeline(_Watch):
         taken: dict[str, list[float]] = {}
         for exchange in exchanges:
             over = exchange["time"]
-            sent = over - exchange["last"] + exchange["sent"]
-            latest = sent
+            began = over - exchange["last"] + exchange["gathered"]
+            latest = began
             for seen in self._seen.values():
-                before = sent
+                before = began
                 for at, step in seen:
-                    if sent - _LOOK <= at <= over + _LOOK:
+                    if began <= at <= over + _LOOK:
                         taken.setdefault(step, []).append(at - before)
                         before = at
                 latest = max(latest, before)
-            taken.setdefault("heard of by the station", []).append(over - latest)
+            taken.setdefault(HEARD, []).append(over - latest)
         return {step: round(max(0.0, statistics.mean(seconds)), 3) for step, seconds in taken.items()}
 
 
