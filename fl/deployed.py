@@ -25,7 +25,7 @@ from fl.errors import EngineError
 from fl.packing import packed, unpacked
 from twins.canonical import Json
 
-_POLL = 0.1  # seconds between looks for replies; Flower's own loop sleeps 3
+_POLL = 0.25  # seconds between looks for replies, each some 20 ms of the SuperLink; Flower's own loop sleeps 3
 _ASKING = 120.0  # seconds that a simulation's nodes may take to say who they are
 _LOOK = 2.0  # seconds between looks for devices that were started anew
 
