@@ -26,17 +26,20 @@ Foreseen = Future[Digest | None]
 
 
 def tell(foreseen: Foreseen, follower: StationFollower, due: Due | Unsettled | None) -> None:
-    """Say what a station is about to vote for, or would if the updates were settled.
-
-    Raises:
-        TwinsError, ChainError: as `StationFollower.foresee`.
-    """
+    """Say what a station is about to vote for, or would if the updates were settled."""
     if foreseen.done():
         return
     if isinstance(due, Unsettled):
-        foreseen.set_result(follower.foresee())
+        foreseen.set_result(_foresee(follower))
     elif due is not None and due.action is Action.ATTESTED:
         foreseen.set_result(due.digest)
+
+
+def _foresee(follower: StationFollower) -> Digest | None:
+    try:
+        return follower.foresee()
+    except (TwinsError, ChainError):
+        return None  # what is missing may still come, and the vote tells it if not
 
 
 def train_ahead(

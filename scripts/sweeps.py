@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextlib import ExitStack
 from functools import partial
 from time import perf_counter
 
@@ -180,31 +181,36 @@ def _take_turns(
     Returns:
         In which phase what was sent is waited for, and whether something will be due when the chain has gone on.
     """
-    unsettled, votes, wanted = False, 0, 0
-    for index, follower in enumerate(session.followers):
-        clock = perf_counter()
-        _tell(session, index)
-        due = follower.due(last if foreseen is None else state.number)
-        phase = "record"
-        if foreseen is not None:
-            tell(foreseen, follower, due)
-        if isinstance(due, Unsettled):
-            unsettled = True
-        elif due is not None:
-            if due.action is Action.ATTESTED:
-                phase, votes = "merge", votes + 1
-                wanted = wanted or _votes_wanted(state)
-            # A lane of its own for a round: the opener's update needn't wait there until it can be stored.
-            sent = _start(pipeline, "round" if due.action is Action.OPENED else index, due)
-        phases[phase] += perf_counter() - clock
-        if isinstance(due, Due) and due.action is Action.OPENED:
-            break
-        if votes and votes == wanted:
-            return "merge", unsettled  # final, if all are for the same model: what comes next is the next round's
-    else:
-        return "merge" if votes else "record", unsettled
-    number = due.round
-    return "record", _train(session, pipeline, phases, lambda follower: follower.ahead(number), sent)
+    unsettled, votes, wanted, chain = False, 0, 0, session.network.chain
+    with ExitStack() as looks:  # one for all: a vote, or an opening, changes nothing of what the others decide by
+        for index, follower in enumerate(session.followers):
+            if chain.looking is None:
+                looks.enter_context(chain.look())
+            clock = perf_counter()
+            _tell(session, index)
+            due = follower.due(last if foreseen is None else state.number)
+            phase = "record"
+            if foreseen is not None:
+                tell(foreseen, follower, due)
+            if isinstance(due, Unsettled):
+                unsettled = True
+            elif due is not None:
+                if due.action is Action.ATTESTED:
+                    phase, votes = "merge", votes + 1
+                    wanted = wanted or _votes_wanted(state)
+                elif due.action is not Action.OPENED:
+                    looks.close()
+                # A lane of its own for a round: the opener's update needn't wait there until it can be stored.
+                sent = _start(pipeline, "round" if due.action is Action.OPENED else index, due)
+            phases[phase] += perf_counter() - clock
+            if isinstance(due, Due) and due.action is Action.OPENED:
+                break
+            if votes and votes == wanted:
+                return "merge", unsettled  # final, if all are for the same model: what comes next is the next round's
+        else:
+            return "merge" if votes else "record", unsettled
+        number = due.round
+        return "record", _train(session, pipeline, phases, lambda follower: follower.ahead(number), sent)
 
 
 def _tell(session: Session, index: int) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chain.connection import Chain, Read
@@ -223,6 +223,7 @@ def expected_of(node: Node) -> list[str]:
     return [hash_ for hash_, logs in node.blocks for _ in range(logs)]
 
 
+@settings(max_examples=40)
 @given(
     confirmations=st.sampled_from([0, 1, 3]),
     steps=st.lists(

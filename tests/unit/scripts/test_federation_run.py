@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ from chain.values import RoundStatus
 from fl.errors import EngineError
 from scripts.federation_run import RoundResult, run_rounds
 from scripts.session import Session
+from twins.errors import StoreError
 from twins.types import TwinId
 
 pytestmark = pytest.mark.unit
@@ -52,6 +54,11 @@ class Chain:
 
     def close(self) -> None: ...
 
+    looking = None
+
+    def look(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
 
 @dataclass
 class World:
@@ -63,6 +70,7 @@ class World:
     asked: list[int] = field(default_factory=list)
     chain: Chain = field(default_factory=Chain)
     foreseen: str | None = None
+    missing: bool = False
     ahead: list[tuple[int, str]] = field(default_factory=list)
     """Trainings before their base was final: for which round, from which base."""
     training: Callable[[World], None] = lambda world: None
@@ -77,6 +85,11 @@ class World:
                     Due(made.action, made.round, lambda: made.receipt, made.digest) if isinstance(made, Step) else made
                 )
 
+            def foresee() -> str | None:
+                if self.missing:
+                    raise StoreError("the evidence can't be fetched yet")
+                return self.foreseen
+
             def train_ahead(number: int, base: str) -> None:
                 self.ahead.append((number, base))
                 self.training(self)
@@ -85,7 +98,7 @@ class World:
                 due=due,
                 twin="twin",
                 roster=("device", "device"),
-                foresee=lambda: self.foreseen,
+                foresee=foresee,
                 train_ahead=train_ahead,
                 base_model=lambda model: f"weights of {model}",
             )
@@ -278,7 +291,10 @@ def test_devices_train_while_the_updates_settle() -> None:
     world = attesting(chain=Chain(confirmations=3), foreseen="model 1")
 
     def careful(world: World, until: int) -> Step | Unsettled:
-        return diligent(world, until) if world.trains.wait(PATIENCE) and world.chain.blocks else Unsettled(1)
+        if not world.chain.blocks:
+            return Unsettled(1)
+        assert world.trains.wait(PATIENCE), "nobody trains while the updates settle"
+        return diligent(world, until)
 
     assert [result.number for result in run_rounds(world.session(careful), 2)] == [1, 2]
     assert world.ahead == [(2, "model 1")]
@@ -291,8 +307,9 @@ def test_nobody_trains_for_a_round_that_wont_be() -> None:
     assert world.ahead == []
 
 
-def test_nobody_trains_on_what_cant_be_foreseen() -> None:
-    world = attesting(chain=Chain(confirmations=3))
+@pytest.mark.parametrize("missing", [False, True])
+def test_nobody_trains_on_what_cant_be_foreseen(missing: bool) -> None:
+    world = attesting(chain=Chain(confirmations=3), missing=missing)
     list(run_rounds(world.session(lambda w, u: diligent(w, u) if w.chain.blocks else Unsettled(1)), 2))
     assert world.ahead == []
 
