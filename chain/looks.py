@@ -26,6 +26,9 @@ Block = int | str | None
 """A block number, or ``latest``, ``safe``, ``finalized``, ``pending``; None is ``latest``."""
 
 
+_ATTEMPTS = 3  # to see a block and the one after it; not all nodes have that
+
+
 @dataclass(frozen=True)
 class Read:
     """One call of a contract without recording.
@@ -130,10 +133,11 @@ class Looks(Nodes):
         if self.confirmations:
             block: Mapping[str, Any] = self.rpc("eth_getBlockByNumber", ("latest", False))
             return block, block
-        while True:
+        for _ in range(_ATTEMPTS):
             block, pending = self.batch([("eth_getBlockByNumber", (tag, False)) for tag in ("latest", "pending")])
             if pending["parentHash"] == block["hash"]:  # else one came in between
-                return block, pending
+                break
+        return block, pending
 
     def _taken(self) -> Look:
         block, timed = self._blocks()

@@ -31,8 +31,9 @@ class RoundResult:
         devices: how many devices contributed.
         steps: what this run recorded, with receipts, in order.
         seconds: in all.
-        phases: seconds of ``train``, ``record`` (what of it didn't happen during training), ``merge`` (fetch, verify,
-            merge, attest) and ``evaluate``.
+        phases: seconds of ``train`` (from when the round before was final, and for the next one while votes were
+            recorded), ``record`` (what of it didn't happen during training), ``merge`` (fetch, verify, merge, attest;
+            what of it didn't happen during training) and ``evaluate``.
     """
 
     number: int

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from time import perf_counter
 
+from chain.connection import Chain
 from chain.errors import ContractRevertError, RecordError, UndoneError
 from chain.station import Action, Due, StationFollower, Step, Unsettled
 from chain.values import RoundState, RoundStatus
@@ -15,6 +16,7 @@ from scripts.ahead import Foreseen, tell, train_ahead
 from scripts.pipeline import Pipeline
 from scripts.session import Session
 
+_MOMENT = 0.5  # seconds for which stations share a look
 _REFUSALS = 5  # in a row, of steps that were due when they were prepared
 
 
@@ -181,11 +183,10 @@ def _take_turns(
     Returns:
         In which phase what was sent is waited for, and whether something will be due when the chain has gone on.
     """
-    unsettled, votes, wanted, chain = False, 0, 0, session.network.chain
-    with ExitStack() as looks:  # one for all: a vote, or an opening, changes nothing of what the others decide by
+    unsettled, votes, wanted = False, 0, 0
+    with _SharedLook(session.network.chain) as look:
         for index, follower in enumerate(session.followers):
-            if chain.looking is None:
-                looks.enter_context(chain.look())
+            look.renew()
             clock = perf_counter()
             _tell(session, index)
             due = follower.due(last if foreseen is None else state.number)
@@ -199,7 +200,7 @@ def _take_turns(
                     phase, votes = "merge", votes + 1
                     wanted = wanted or _votes_wanted(state)
                 elif due.action is not Action.OPENED:
-                    looks.close()
+                    look.end()
                 # A lane of its own for a round: the opener's update needn't wait there until it can be stored.
                 sent = _start(pipeline, "round" if due.action is Action.OPENED else index, due)
             phases[phase] += perf_counter() - clock
@@ -210,7 +211,36 @@ def _take_turns(
         else:
             return "merge" if votes else "record", unsettled
         number = due.round
-        return "record", _train(session, pipeline, phases, lambda follower: follower.ahead(number), sent)
+
+        def ahead(follower: StationFollower) -> Due | None:
+            look.renew()
+            return follower.ahead(number)
+
+        return "record", _train(session, pipeline, phases, ahead, sent)
+
+
+class _SharedLook:
+    """One look at the chain for all stations: a vote, or an opening, changes nothing of what the others decide by."""
+
+    def __init__(self, chain: Chain) -> None:
+        self._chain, self._look, self._since = chain, ExitStack(), 0.0
+
+    def renew(self) -> None:
+        """Look anew where the last one is over, or training has made it old: what was suspended meanwhile counts."""
+        if self._chain.looking is None or perf_counter() - self._since > _MOMENT:
+            self.end()
+            self._look.enter_context(self._chain.look())
+            self._since = perf_counter()
+
+    def end(self) -> None:
+        """Have the next station look anew: what was done changes what it sees."""
+        self._look.close()
+
+    def __enter__(self) -> _SharedLook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
 
 def _tell(session: Session, index: int) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -54,10 +54,14 @@ class Chain:
 
     def close(self) -> None: ...
 
-    looking = None
+    looking: object = None
+    looks: int = 0
 
-    def look(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        self.looks, self.looking = self.looks + 1, "the look"
+        yield
+        self.looking = None
 
 
 @dataclass
@@ -258,6 +262,22 @@ def test_votes_beyond_the_quorum_are_not_sent() -> None:
 
     (result,) = run_rounds(world.session(voting, voting, voting), 1)
     assert result.gas == 100, "one vote was there, two were wanted"
+
+
+@pytest.mark.parametrize(("action", "looks"), [(Action.ATTESTED, 1), (Action.DISPUTED, 2), (Action.PROVED, 2)])
+def test_stations_share_a_look_until_one_has_done_what_changes_the_others_view(action: Action, looks: int) -> None:
+    world = World(RoundStatus.ATTESTING, number=1)
+
+    def last(world: World, until: int) -> Step:
+        world.head, world.status = 1, RoundStatus.FINAL
+        return step(Action.ATTESTED, 1, 100)
+
+    def first(world: World, until: int) -> Step:
+        return last(world, until) if action is Action.ATTESTED else step(action, 1, 100)
+
+    list(run_rounds(world.session(first, last), 1))
+    assert world.chain.looks == looks
+    assert world.chain.looking is None
 
 
 # -- one round ahead ------------------------------------------------------------------------------------------------
