@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from twins.types import Address
 
 _DEPTH = 5  # times the confirmations: what lies deeper than that is kept, and the rest asked for each time
 _MOST = 5_000  # blocks asked for at once; more go page by page
+_PASSED = 8  # blocks that a look may be behind another thread's before all is asked again
 
 
 @dataclass
@@ -43,6 +45,7 @@ class EventLog:
     def _reset(self) -> None:
         self._look: str | None = None  # hash of the block up to which everything is here
         self._kept_to, self._kept_hash = self._from - 1, ""  # the block up to which nothing is asked for again
+        self._passed: deque[str] = deque(maxlen=_PASSED)  # hashes of blocks that this one came after
         self._kept: dict[bytes, list[_Entry]] = {}  # by what happened: a long history needn't be gone through
         self._fresh: list[_Entry] = []
 
@@ -72,7 +75,7 @@ class EventLog:
         return [entry.event for entry in found if entry.event is not None]
 
     def _renew(self, look: Look) -> None:
-        if self._look == look.hash:
+        if look.hash == self._look or look.hash in self._passed:  # or a thread's look that is a moment older
             return
         self._look = None
         new = self._new(look) if self._from <= self._kept_to <= look.number <= self._kept_to + _MOST else None
@@ -111,6 +114,8 @@ class EventLog:
         hash_ = look.hash if to == look.number else self._chain.block_hash(to)
         if hash_ is None:
             return
+        if self._kept_hash:
+            self._passed.append(self._kept_hash)
         for entry in self._fresh:
             if entry.log.block <= to:
                 self._kept.setdefault(entry.log.topics[0], []).append(entry)

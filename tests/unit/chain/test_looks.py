@@ -256,6 +256,28 @@ def test_old_events_arent_asked_for_again() -> None:
     assert [what for _, what in node.asked if "eth_getLogs" in what] == [("eth_getBlockByNumber", "eth_getLogs")]
 
 
+def test_a_thread_whose_look_is_older_than_anothers_has_nothing_asked_again() -> None:
+    node = Node()
+    log = EventLog(node, CONTRACT, [topic_filter(KINDS)], 0)
+    for _ in range(3):
+        node.mine(1)
+    with node.look() as look:
+
+        def older() -> list[int]:
+            return [event.block for event in log.events(look, [topic_filter(KINDS)], KINDS, look.number)]
+
+        assert older() == [1, 2, 3]
+        for _ in range(2):
+            node.mine(1)
+            thread = threading.Thread(target=lambda: events_of(node, log))
+            thread.start()
+            thread.join()
+        node.asked.clear()
+        assert older() == [1, 2, 3]
+    assert node.asked == []
+    assert events_of(node, log) == expected_of(node)
+
+
 def test_events_are_filtered_as_a_node_does() -> None:
     node = Node()
     node.mine(1)
