@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from chain.station import Action
+from chain.values import RoundStatus
 from fl.station_trainer import StationTrainer
 from scripts.federation_run import run_rounds
 from scripts.session import Session
@@ -33,12 +33,13 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[int, Digest]]:
 
 
 def until_attesting(session: Session) -> None:
-    """Open the next round and record the updates of all."""
-    number = session.head_round() + 1
-    steps = [follower.step(number) for _ in range(2) for follower in session.followers]
-    submitted = [step for step in steps if step is not None and step.action is Action.SUBMITTED]
-    while len(submitted) < len(session.followers):
-        submitted += [step for f in session.followers if (step := f.step(number)) and step.action is Action.SUBMITTED]
+    """Open the next round and record the updates of all, but no vote."""
+    number, ledger = session.head_round() + 1, session.network.ledger
+    while True:
+        for follower in session.followers:
+            if ledger.round_of(session.twin).status is RoundStatus.ATTESTING:
+                return
+            follower.step(number)
 
 
 def test_no_station_trains_twice_for_a_round(world: World, trainings: Counter[tuple[int, Digest]]) -> None:
