@@ -18,8 +18,10 @@ from typing import Any
 
 from chain.accounts import Account
 from chain.errors import ChainStalledError, RpcError
+from chain.looks import Block as Block
+from chain.looks import Looks, block_tag
+from chain.looks import Read as Read
 from chain.nodes import CONFIRMATIONS as CONFIRMATIONS
-from chain.nodes import Nodes
 from chain.receipts import Log as Log
 from chain.receipts import Receipt as Receipt
 from chain.receipts import hex_bytes
@@ -27,13 +29,10 @@ from chain.transactions import Transactions
 from chain.watch import Watch
 from twins.types import Address
 
-Block = int | str | None
-"""A block number, or ``latest``, ``safe``, ``finalized``, ``pending``; None is ``latest``."""
-
 _LARGEST_PAGE = 10_000  # blocks of one eth_getLogs; public nodes' usual limit
 
 
-class Chain(Nodes):
+class Chain(Looks):
     """A chain. Threads may share it, and processes may share an account."""
 
     def __init__(self, urls: str | Sequence[str], **options: Any) -> None:
@@ -62,14 +61,17 @@ class Chain(Nodes):
         Raises:
             RpcError: no such block.
         """
-        found = self.rpc("eth_getBlockByNumber", (_block(block), False))
+        look, newest = self.looking, None if self.confirmations else "pending"
+        if look is not None and block == newest:
+            return look.time
+        found = self.rpc("eth_getBlockByNumber", (block_tag(block), False))
         if found is None:
             raise RpcError("eth_getBlockByNumber", 0, f"no block {block}")
         return int(found["timestamp"], 16)
 
     def code(self, address: Address, block: Block = None) -> bytes:
         """Return the code of a contract; empty for any other account."""
-        return hex_bytes(self.rpc("eth_getCode", (address, _block(block))))
+        return hex_bytes(self.rpc("eth_getCode", (address, block_tag(block))))
 
     def call(self, to: Address, data: bytes, block: Block = None, sender: Address | None = None) -> bytes:
         """Execute without recording.
@@ -83,14 +85,12 @@ class Chain(Nodes):
         Raises:
             ContractRevertError: the contract refused.
         """
-        request = {"to": to, "data": "0x" + data.hex()} | ({} if sender is None else {"from": sender})
-        return hex_bytes(self.rpc("eth_call", (request, _block(block))))
+        (answer,) = self.ask([Read(to, data, block, sender)])
+        return answer
 
     def calls(self, to: Address, data: Sequence[bytes], block: Block = None) -> list[bytes]:
         """Execute several calls of one contract without recording, in one round trip; as `call`."""
-        where = _block(block)
-        answers = self.batch([("eth_call", ({"to": to, "data": "0x" + one.hex()}, where)) for one in data])
-        return [hex_bytes(answer) for answer in answers]
+        return self.ask([Read(to, one, block) for one in data])
 
     def logs(
         self, address: Address, topics: Sequence[object], from_block: int, to_block: int | None = None
@@ -241,9 +241,3 @@ class Chain(Nodes):
             watch.pause()
         self._transactions.tend(watch.number)
         return watch.number
-
-
-def _block(block: Block) -> str:
-    if block is None:
-        return "latest"
-    return block if isinstance(block, str) else hex(block)

@@ -135,6 +135,8 @@ class HardhatNode:
                     raise DevnetError(
                         f"{self.url}: expected chain id {CHAIN_ID}, got {chain_id}; another node is there"
                     )
+                # It writes a paragraph for each request otherwise, which takes as long as answering it.
+                chain.rpc("hardhat_setLoggingEnabled", (False,))
                 return
             if time.monotonic() > deadline:
                 raise DevnetError(

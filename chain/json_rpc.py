@@ -8,21 +8,25 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from web3 import HTTPProvider
 from web3.exceptions import Web3Exception
+from web3.providers import JSONBaseProvider
 from web3.types import RPCEndpoint
 
 from chain.encoding import decode_revert
 from chain.errors import ChainError, ChainUnreachableError, RpcError
 from chain.receipts import hex_bytes
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from chain.transport import provider_of
 
 
 @dataclass(frozen=True)
 class _Node:
     url: str
-    provider: HTTPProvider
+    provider: JSONBaseProvider
+
+    @classmethod
+    def at(cls, url: str, timeout: float) -> _Node:
+        shown = _without_secrets(url)
+        return cls(shown, provider_of(url, shown, timeout))
 
 
 class JsonRpc:
@@ -49,7 +53,7 @@ class JsonRpc:
             raise ChainError(f"timeout: expected seconds above 0, got {timeout}")
         given = tuple(url.strip() for url in urls.split(",")) if isinstance(urls, str) else tuple(urls)
         self.timeout = timeout
-        self._nodes = tuple(_Node(_without_secrets(url), _provider(url, timeout)) for url in given)
+        self._nodes = tuple(_Node.at(url, timeout) for url in given)
         if not self._nodes:
             raise ChainError("nodes: expected http://host:port at least once, got none")
         self.urls = tuple(node.url for node in self._nodes)
@@ -90,7 +94,7 @@ class JsonRpc:
             raise RpcError("batch", 0, f"expected {len(calls)} answers, got {len(answers)}")
         return [self._result(method, answer) for (method, _), answer in zip(requests_, answers, strict=True)]
 
-    def _post(self, request: Callable[[HTTPProvider], Any]) -> Any:
+    def _post(self, request: Callable[[JSONBaseProvider], Any]) -> Any:
         """Ask the node in use, or else the first of the others that answers and is fit to take its place."""
         try:
             return _ask(self._nodes[self._used], request)
@@ -137,21 +141,11 @@ def _without_secrets(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def _provider(url: str, timeout: float) -> HTTPProvider:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ChainError(f"not a node's address: expected http://host:port, got {_without_secrets(url)!r}")
-    options: dict[str, Any] = {"timeout": timeout}
-    if parts.hostname in _LOOPBACK:  # a proxy from the environment must not see the local node's traffic
-        options["proxies"] = {"http": None, "https": None}
-    return HTTPProvider(url, request_kwargs=options, exception_retry_configuration=None)
-
-
-def _ask(node: _Node, request: Callable[[HTTPProvider], Any]) -> Any:
+def _ask(node: _Node, request: Callable[[JSONBaseProvider], Any]) -> Any:
     try:
         try:
             return request(node.provider)
-        except requests.ConnectionError:
+        except (requests.ConnectionError, ConnectionError):
             # A node closes idle connections (Node.js after 5 s), and a request can cross with that. Once
             # more is safe: reads are, and a transaction has one hash however often it is sent.
             return request(node.provider)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
-from web3 import HTTPProvider
+from web3.providers import JSONBaseProvider
 
 from chain.errors import ChainError, ChainUnreachableError, InterruptedWaitError
 from chain.json_rpc import JsonRpc
@@ -122,7 +122,7 @@ class Nodes(JsonRpc):
             self._told.remove(what)
         self.notice(text)
 
-    def _post(self, request: Callable[[HTTPProvider], Any]) -> Any:
+    def _post(self, request: Callable[[JSONBaseProvider], Any]) -> Any:
         used, deadline = self.url, time.monotonic() + self.patience
         while True:
             try:

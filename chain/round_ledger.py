@@ -13,7 +13,7 @@ from chain.accounts import Account
 from chain.connection import Block, Receipt
 from chain.disputes import Disputes
 from chain.encoding import interface
-from chain.events import LEDGER_EVENTS, Event, Genesis, decode_events, event_abi, topic_filter
+from chain.events import LEDGER_EVENTS, Event, Genesis, event_abi, topic_filter
 from chain.values import Head as Head
 from chain.values import RoundState as RoundState
 from chain.values import RoundStatus as RoundStatus
@@ -215,7 +215,7 @@ class RoundLedger(Disputes):
         ]
         while topics[-1] is None:  # a filter of four positions fits only logs of four topics
             topics.pop()
-        return decode_events(self.chain.logs(self.address, topics, from_block, to_block), wanted)
+        return self._events(wanted, topics, [None, twin], from_block, to_block)
 
 
 def members_of(bits: int, stations: Sequence[Address]) -> tuple[Address, ...]:

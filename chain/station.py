@@ -7,17 +7,14 @@ it, so a station that was killed catches up by reading, never by remembering. It
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from chain.accounts import Account
 from chain.answers import Answers
 from chain.errors import RecordError
-from chain.events import Attested, Genesis, RoundFinal, UpdateSubmitted
-from chain.history import RecordedHistory, base_model, late_update
-from chain.recorder import Recorder
-from chain.round_ledger import RoundLedger
+from chain.events import Attested, UpdateSubmitted
+from chain.history import late_update
+from chain.station_view import StationView
 from chain.steps import Action as Action
 from chain.steps import Due as Due
 from chain.steps import Learn as Learn
@@ -25,95 +22,29 @@ from chain.steps import Step as Step
 from chain.steps import Unsettled as Unsettled
 from chain.steps import Windows as Windows
 from chain.turns import opens_at
-from chain.twin_registry import TwinRegistry
 from chain.values import Head, RoundState, RoundStatus
-from chain.voting import Voter
 from chain.voting import merged_manifest as merged_manifest
-from twins.aggregation import Merge
-from twins.archive import Archive
-from twins.encryption import Keyring, ReaderId, StationSecret
 from twins.errors import TwinsError
-from twins.manifest import StationUpdateManifest, TwinManifest
-from twins.model import TwinModel
-from twins.types import Address, Digest, TwinId
-from twins.updates import History
+from twins.manifest import StationUpdateManifest
+from twins.types import Digest
+from twins.updates import StationUpdate
 
 _ENDED = (RoundStatus.NONE, RoundStatus.FINAL, RoundStatus.ABORTED)
 
 
 @dataclass(frozen=True)
-class StationFollower:
-    """One station following one twin.
+class StationFollower(StationView):
+    """One station following one twin."""
 
-    Attributes:
-        twin: which twin.
-        manifest: the twin's own manifest.
-        account: the station's.
-        roster: its devices.
-        registry: of the consortium.
-        ledger: of the consortium.
-        since: block of the deployment.
-        archive: where artifacts are.
-        learn: makes this station's update.
-        merge: the twin's tier-2 rule.
-        windows: for the rounds that it opens.
-        secret: seals the devices' updates; must be there when the twin's policy asks for it.
-        readers: tells who gets a grant to them, asked for every update.
-        keyring: opens the device updates of others that this station has a grant for.
-        notice: told what happens.
-    """
-
-    twin: TwinId
-    manifest: TwinManifest
-    account: Account
-    roster: tuple[Address, ...]
-    registry: TwinRegistry
-    ledger: RoundLedger
-    since: int
-    archive: Archive
-    learn: Learn
-    merge: Merge
-    windows: Windows = field(default_factory=Windows)
-    secret: StationSecret | None = None
-    readers: Callable[[], tuple[ReaderId, ...]] = tuple
-    keyring: Keyring = field(default_factory=Keyring)
-    notice: Callable[[str], None] = lambda text: None
     _verified: set[Digest] = field(default_factory=set, repr=False, compare=False)  # a cache: lost, it is made again
-
-    @property
-    def recorder(self) -> Recorder:
-        """What writes this station's part.
-
-        Raises:
-            RecordError: the twin's policy seals device updates, and this station has no secret to do so.
-        """
-        if self.manifest.policy.sealed and self.secret is None:
-            raise RecordError(
-                f"twin {self.manifest.name}: expected a secret to seal the devices' updates with, as its policy asks, "
-                "got none"
-            )
-        secret = self.secret if self.manifest.policy.sealed else None
-        return Recorder(self.twin, self.account, self.ledger, self.archive, secret, self.readers())
+    _trained: dict[tuple[int, Digest, tuple[int, ...]], StationUpdate] = field(
+        default_factory=dict, repr=False, compare=False
+    )  # ahead; as well
 
     def step(self, until: int) -> Step | None:
         """Do what is due for this station, if anything; as `due`."""
         due = self.due(until)
         return due.record() if isinstance(due, Due) else None
-
-    def state(self) -> RoundState:
-        """Return the newest round as it is now.
-
-        A development node mines no block while nobody sends: there only the pending block has the time of now.
-        """
-        return self.ledger.round_of(self.twin, self._now_block)
-
-    def now(self) -> int:
-        """Return the chain's time, Unix seconds."""
-        return self.ledger.chain.timestamp(self._now_block)
-
-    @property
-    def _now_block(self) -> str | None:
-        return None if self.ledger.chain.confirmations else "pending"
 
     def due(self, until: int) -> Due | Unsettled | None:
         """Prepare what is due for this station, if anything.
@@ -131,6 +62,10 @@ class StationFollower:
             RecordError: the record cannot be followed honestly: evidence is missing or wrong.
             TwinsError, ChainError, FlError: the preparation failed; it can be done again.
         """
+        with self.look():
+            return self._due(until)
+
+    def _due(self, until: int) -> Due | Unsettled | None:
         state = self.state()
         index, active, electorate = self._standing()
         if not active >> index & 1:
@@ -163,16 +98,37 @@ class StationFollower:
         Raises:
             RecordError, TwinsError, ChainError, FlError: as `due`.
         """
-        index, _, electorate = self._standing()
-        return self._submit(number) if electorate >> index & 1 else None
+        with self.look():
+            index, _, electorate = self._standing()
+            return self._submit(number) if electorate >> index & 1 else None
 
-    def _standing(self) -> tuple[int, int, int]:
-        """Return this station's index, the active stations, and those that would be a new round's electors."""
-        stations = self.registry.stations()
-        if self.account.address not in stations:
-            raise RecordError(f"account {self.account.address}: expected a station, got one that isn't registered")
-        active, producers = self.registry.station_sets()
-        return stations.index(self.account.address), active, producers & active or active
+    def foresee(self) -> Digest | None:
+        """Return the model that the updates of the round that is attested to will give, if they are as recorded.
+
+        It is checked and stored as for a vote, but not settled, nor voted for: updates may yet be thrown out.
+
+        Raises:
+            TwinsError, ChainError: as `due`.
+        """
+        with self.look() as look:
+            state = self.state()
+            if state.status is not RoundStatus.ATTESTING:
+                return None
+            made = self._voter.merged(state, look.number)
+            return None if made is None else self.recorder.store_model(*made)[0]
+
+    def train_ahead(self, number: int, base: Digest) -> None:
+        """Train for round ``number`` before its base is final, and keep the update until the round takes it.
+
+        If the head turns out otherwise, or the record of this station's training, it is dropped and trained anew.
+
+        Raises:
+            TwinsError, ChainError, FlError: as `due`; nothing is kept.
+        """
+        with self.look():
+            history = self.history()
+        self._trained.clear()  # never two: one of 10,000 devices is 250 MB
+        self._trained[number, base, history.rounds] = self.learn(self.base_model(base), base, number, history)
 
     def _own_part(self, state: RoundState, index: int) -> Due | Unsettled | None:
         if not state.electorate >> index & 1:
@@ -203,10 +159,6 @@ class StationFollower:
             ),
         )
 
-    def _genesis_time(self) -> int:
-        events = self.ledger.events(self.twin, self.since, kinds=(Genesis,))
-        return self.ledger.chain.timestamp(events[0].block) if events else self.now()
-
     def _submit(self, number: int) -> Due:
         head = self.ledger.head(self.twin)
         late = late_update(self._recorded(), number, head.number, self.manifest.policy.max_staleness)
@@ -214,10 +166,19 @@ class StationFollower:
             self.notice(f"round {number}: the training of round {late.trained_round} came late and counts now")
             return Due.unstored(Action.SUBMITTED, number, partial(self.recorder.resubmit, late, number))
         self._require_verified(head)
-        update = self.learn(self.base_model(head.model), head.model, number, self.history())
+        update = self._learned(head.model, number)
         return Due.unstored(
             Action.SUBMITTED, number, lambda: self.recorder.store_update(update, head.number, self.roster)
         )
+
+    def _learned(self, base: Digest, number: int) -> StationUpdate:
+        """Train, unless that was done ahead: from the same base, for the same round, after the same training."""
+        history = self.history()
+        try:
+            return self._trained.pop((number, base, history.rounds))
+        except KeyError:
+            self._trained.clear()
+        return self.learn(self.base_model(base), base, number, history)
 
     def _require_verified(self, head: Head) -> None:
         """Build on no model that this station hasn't computed itself: by voting for it, or now.
@@ -236,18 +197,6 @@ class StationFollower:
             self._verified.add(model)
         self._verified.add(head.model)
 
-    def _back_from(self, head: Head) -> Iterator[tuple[int, Digest]]:
-        yield head.number, head.model
-        finals = self.ledger.events(self.twin, self.since, kinds=(RoundFinal,))
-        for final in reversed(finals):
-            if isinstance(final, RoundFinal) and final.round < head.number:
-                yield final.round, final.model
-
-    def _voted_for(self, number: int, model: Digest) -> bool:
-        account = self.account.address
-        votes = self.ledger.events(self.twin, self.since, kinds=(Attested,), number=number, station=account)
-        return any(isinstance(vote, Attested) and vote.model == model for vote in votes)
-
     def _same_roster(self, late: UpdateSubmitted) -> bool:
         """Tell whether a late update is of today's roster: a device that was removed must not count any more."""
         return self.archive.manifest(StationUpdateManifest, late.update).roster == self.archive.put_roster(self.roster)
@@ -263,35 +212,3 @@ class StationFollower:
                     return None
                 return Due(Action.TALLIED, number, partial(self.ledger.tally, self.account, self.twin, number, model))
         return None
-
-    @property
-    def _voter(self) -> Voter:
-        return Voter(
-            twin=self.twin,
-            manifest=self.manifest,
-            account=self.account,
-            registry=self.registry,
-            ledger=self.ledger,
-            since=self.since,
-            archive=self.archive,
-            merge=self.merge,
-            keyring=self.keyring,
-            recorder=self.recorder,
-        )
-
-    def _recorded(self) -> list[UpdateSubmitted]:
-        events = self.ledger.events(self.twin, self.since, kinds=(UpdateSubmitted,), station=self.account.address)
-        return [event for event in events if isinstance(event, UpdateSubmitted)]
-
-    def base_model(self, digest: Digest) -> TwinModel:
-        """Fetch the weights of a final model.
-
-        Raises:
-            TwinsError: they can't be fetched, or aren't what the digest names.
-        """
-        return base_model(self.archive, digest)
-
-    def history(self) -> History:
-        """Return what the record holds of this station."""
-        keyring = Keyring((self.secret,)) if self.secret is not None else Keyring()
-        return RecordedHistory(tuple(e for e in self._recorded() if not e.late), self.archive, keyring)

@@ -46,6 +46,7 @@ class _Sent:
     fields: dict[str, Any]
     raw: dict[str, bytes] = field(default_factory=dict)
     block: int = 0
+    receipt: Receipt | None = None  # that came with the answer to its sending
 
     @property
     def key(self) -> tuple[Address, int]:
@@ -162,8 +163,11 @@ class Transactions:
         return _Sent(account, request, fields | _fees(block, tip))
 
     def _send(self, sent: _Sent) -> None:
+        asked: list[tuple[str, tuple[object, ...]]] = [("eth_sendRawTransaction", ("0x" + sent.raw[sent.hash].hex(),))]
+        if not self._chain.confirmations:  # automine: its receipt is there already, mostly
+            asked.append(("eth_getTransactionReceipt", (sent.hash,)))
         try:
-            self._chain.rpc("eth_sendRawTransaction", ("0x" + sent.raw[sent.hash].hex(),))
+            _, *found = self._chain.batch(asked) if len(asked) > 1 else [self._chain.rpc(*asked[0])]
         except ContractRevertError as error:
             # A node with automine reports what it has mined: the state changed since the estimate.
             error.add_note(f"mined in transaction {sent.hash}")
@@ -175,6 +179,7 @@ class Transactions:
             if any(text in error.message.lower() for text in _TAKEN):
                 raise _NonceTakenError from error
             raise
+        sent.receipt = next((Receipt.parse(item) for item in found if item is not None), None)
 
     def _known(self, sent: _Sent) -> bool:
         asked = [("eth_getTransactionByHash", (hash_,)) for hash_ in sent.raw]
@@ -187,7 +192,7 @@ class Transactions:
 
     def _mined(self, sent: _Sent) -> Receipt:
         """Wait for the receipt, and look after a transaction that isn't mined."""
-        receipt = self._receipt(sent)
+        receipt, sent.receipt = sent.receipt or self._receipt(sent), None
         if receipt is not None:  # automine
             return receipt
         watch, looked = Watch(self._chain, max(self._chain.timeout, self._chain.patience)), 0

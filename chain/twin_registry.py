@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from chain.accounts import Account
 from chain.connection import Block, Receipt
 from chain.encoding import interface
-from chain.events import REGISTRY_EVENTS, Event, decode_events, topic_filter
+from chain.events import REGISTRY_EVENTS, Event, topic_filter
 from chain.station_nodes import StationNodes
 from chain.values import Governance as Governance
 from chain.values import RoundPolicy as RoundPolicy
@@ -296,5 +296,5 @@ class TwinRegistry(StationNodes):
             from_block: first block, e.g. the deployment's.
             to_block: last block, inclusive; the newest if None.
         """
-        logs = self.chain.logs(self.address, [topic_filter(REGISTRY_EVENTS)], from_block, to_block)
-        return decode_events(logs, REGISTRY_EVENTS)
+        topics = [topic_filter(REGISTRY_EVENTS)]
+        return self._events(REGISTRY_EVENTS, topics, topics, from_block, to_block)

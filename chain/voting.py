@@ -97,6 +97,22 @@ class Voter:
         digest, send = self.recorder.store_model(manifest, merged)
         return Due(Action.ATTESTED, state.number, send, digest)
 
+    def merged(self, state: RoundState, block: int) -> tuple[TwinModelManifest, TwinModel] | None:
+        """Return what this station would vote for if nothing changed after a block; None if an update is wrong.
+
+        Args:
+            state: of the round, attesting.
+            block: needn't be settled: nobody is told.
+
+        Raises:
+            TwinsError, ChainError: as `vote`.
+        """
+        gathered = self._gather(state.number, state.submitted & ~state.excluded, block)
+        if any(findings for _, findings in gathered):
+            return None
+        head = self.ledger.head(self.twin, block)
+        return self._merge(state.number, head.model, [evidence for evidence, _ in gathered])
+
     def verify(self, number: int, model: Digest) -> None:
         """Recompute a final model that this station hasn't voted for, before it trains on it or votes for the next.
 

@@ -68,7 +68,7 @@ class Pipeline(Generic[T]):
         """
         future = self._put(lane, lambda: send)
         if not self._chain.confirmations:
-            _await([future])
+            wait_for([future])
             future.result()
         return future
 
@@ -78,7 +78,7 @@ class Pipeline(Generic[T]):
         Raises:
             ChainError, TwinsError: of the first one that failed.
         """
-        _await(self._futures)
+        wait_for(self._futures)
         return [future.result() for future in self._futures]
 
     def _put(
@@ -102,7 +102,7 @@ class Pipeline(Generic[T]):
             self._interrupt()
             return
         try:
-            _await(self._futures)
+            wait_for(self._futures)
         except KeyboardInterrupt:
             self._interrupt()
             raise
@@ -118,7 +118,8 @@ class Pipeline(Generic[T]):
             lane.thread.join(max(0.0, until - monotonic()))
 
 
-def _await(futures: Sequence[Future[T]]) -> None:
+def wait_for(futures: Sequence[Future[T]]) -> None:
+    """Wait until all are done, and hear Ctrl-C meanwhile."""
     while wait(futures, timeout=_LOOK).not_done:
         pass
 

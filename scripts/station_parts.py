@@ -6,6 +6,7 @@ run (`scripts.session`), or one (`scripts.station`).
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from twins.manifest import TwinManifest
 from twins.model import TwinModel
 from twins.types import Digest, twin_id
 from twins.updates import History, StationUpdate
+
+_DEVICES = threading.RLock()
+"""Held by the thread for which devices work: stations share their engine, and it does one thing at a time."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +85,16 @@ class LocalStation:
         Raises:
             EngineError: as `StationTrainer.evaluate`.
         """
-        if self._evaluation is None or self._evaluation[0] != digest:
-            self._evaluation = (digest, self.trainer.evaluate(model))  # only the newest: the next round starts from it
-        return self._evaluation[1]
+        with _DEVICES:
+            if self._evaluation is None or self._evaluation[0] != digest:
+                self._evaluation = (digest, self.trainer.evaluate(model))  # the newest: the next round starts from it
+            return self._evaluation[1]
 
     def learn(self, base: TwinModel, digest: Digest, number: int, history: History) -> StationUpdate:
         """Train, and state how good the base was on the station's devices; `chain.station.Learn`."""
-        evaluation = self.evaluate(digest, base)
-        update = self.trainer.learn(base, digest, number, history)
+        with _DEVICES:
+            evaluation = self.evaluate(digest, base)
+            update = self.trainer.learn(base, digest, number, history)
         return replace(update, metrics={**update.metrics, "base": evaluation.to_json()})
 
 

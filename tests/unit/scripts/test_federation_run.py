@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,11 +14,15 @@ import pytest
 from chain.errors import RecordError, RoundLedgerNoGenesis, UndoneError
 from chain.station import Action, Due, Step, Unsettled
 from chain.values import RoundStatus
+from fl.errors import EngineError
 from scripts.federation_run import RoundResult, run_rounds
 from scripts.session import Session
+from twins.errors import StoreError
 from twins.types import TwinId
 
 pytestmark = pytest.mark.unit
+
+PATIENCE = 20.0  # seconds: a test that waits longer has found a deadlock
 
 
 @dataclass
@@ -48,6 +54,15 @@ class Chain:
 
     def close(self) -> None: ...
 
+    looking: object = None
+    looks: int = 0
+
+    @contextmanager
+    def look(self) -> Iterator[None]:
+        self.looks, self.looking = self.looks + 1, "the look"
+        yield
+        self.looking = None
+
 
 @dataclass
 class World:
@@ -58,15 +73,39 @@ class World:
     head: int = 0
     asked: list[int] = field(default_factory=list)
     chain: Chain = field(default_factory=Chain)
+    foreseen: str | None = None
+    missing: bool = False
+    ahead: list[tuple[int, str]] = field(default_factory=list)
+    """Trainings before their base was final: for which round, from which base."""
+    training: Callable[[World], None] = lambda world: None
+    trains: threading.Event = field(default_factory=threading.Event)
 
     def session(self, *stations: Act) -> Session:
         def follower(act: Act) -> SimpleNamespace:
             def due(until: int) -> Due | Unsettled | None:
                 self.asked.append(until)
                 made = act(self, until)
-                return Due(made.action, made.round, lambda: made.receipt) if isinstance(made, Step) else made
+                return (
+                    Due(made.action, made.round, lambda: made.receipt, made.digest) if isinstance(made, Step) else made
+                )
 
-            return SimpleNamespace(due=due, twin="twin", roster=("device", "device"))
+            def foresee() -> str | None:
+                if self.missing:
+                    raise StoreError("the evidence can't be fetched yet")
+                return self.foreseen
+
+            def train_ahead(number: int, base: str) -> None:
+                self.ahead.append((number, base))
+                self.training(self)
+
+            return SimpleNamespace(
+                due=due,
+                twin="twin",
+                roster=("device", "device"),
+                foresee=foresee,
+                train_ahead=train_ahead,
+                base_model=lambda model: f"weights of {model}",
+            )
 
         def state(twin: str) -> SimpleNamespace:
             return SimpleNamespace(number=self.number, status=self.status, quorum=2, electorate=0b111, voted=0b1)
@@ -87,7 +126,7 @@ class World:
         )
 
 
-Act = Callable[[World, int], Step | Unsettled | None]
+Act = Callable[[World, int], Step | Due | Unsettled | None]
 
 
 def step(action: Action, number: int, gas: int) -> Step:
@@ -98,7 +137,7 @@ def idle(world: World, until: int) -> Step | None:
     return None
 
 
-def diligent(world: World, until: int) -> Step | None:
+def diligent(world: World, until: int) -> Step:
     """A whole round at once."""
     world.number = world.head = world.head + 1
     world.status = RoundStatus.FINAL
@@ -223,3 +262,119 @@ def test_votes_beyond_the_quorum_are_not_sent() -> None:
 
     (result,) = run_rounds(world.session(voting, voting, voting), 1)
     assert result.gas == 100, "one vote was there, two were wanted"
+
+
+@pytest.mark.parametrize(("action", "looks"), [(Action.ATTESTED, 1), (Action.DISPUTED, 2), (Action.PROVED, 2)])
+def test_stations_share_a_look_until_one_has_done_what_changes_the_others_view(action: Action, looks: int) -> None:
+    world = World(RoundStatus.ATTESTING, number=1)
+
+    def last(world: World, until: int) -> Step:
+        world.head, world.status = 1, RoundStatus.FINAL
+        return step(Action.ATTESTED, 1, 100)
+
+    def first(world: World, until: int) -> Step:
+        return last(world, until) if action is Action.ATTESTED else step(action, 1, 100)
+
+    list(run_rounds(world.session(first, last), 1))
+    assert world.chain.looks == looks
+    assert world.chain.looking is None
+
+
+# -- one round ahead ------------------------------------------------------------------------------------------------
+
+
+def vote(world: World, until: int) -> Due:
+    """A vote that decides, as soon as it is mined: not before devices train for the next round."""
+
+    def send() -> Any:
+        assert world.trains.wait(PATIENCE), "nobody trains while the vote is recorded"
+        return diligent(world, until).receipt
+
+    return Due(Action.ATTESTED, world.head + 1, send, cast(Any, f"model {world.head + 1}"))
+
+
+def attesting(**options: Any) -> World:
+    world = World(RoundStatus.ATTESTING, number=1, **options)
+    world.training = lambda world: world.trains.set()
+    return world
+
+
+@pytest.mark.parametrize("confirmations", [0, 3])
+def test_devices_train_for_the_next_round_while_the_votes_are_recorded(confirmations: int) -> None:
+    world = attesting(chain=Chain(confirmations=confirmations))
+    first, _ = run_rounds(world.session(vote), 2)
+    assert first.number == 1
+    assert world.ahead == [(2, "model 1")]
+
+
+def test_devices_train_while_the_updates_settle() -> None:
+    world = attesting(chain=Chain(confirmations=3), foreseen="model 1")
+
+    def careful(world: World, until: int) -> Step | Unsettled:
+        if not world.chain.blocks:
+            return Unsettled(1)
+        assert world.trains.wait(PATIENCE), "nobody trains while the updates settle"
+        return diligent(world, until)
+
+    assert [result.number for result in run_rounds(world.session(careful), 2)] == [1, 2]
+    assert world.ahead == [(2, "model 1")]
+
+
+def test_nobody_trains_for_a_round_that_wont_be() -> None:
+    world = attesting()
+    world.trains.set()
+    list(run_rounds(world.session(vote), 1))
+    assert world.ahead == []
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_nobody_trains_on_what_cant_be_foreseen(missing: bool) -> None:
+    world = attesting(chain=Chain(confirmations=3), missing=missing)
+    list(run_rounds(world.session(lambda w, u: diligent(w, u) if w.chain.blocks else Unsettled(1)), 2))
+    assert world.ahead == []
+
+
+def test_a_training_ahead_that_fails_is_told_only_when_its_round_has_come() -> None:
+    def fail(world: World) -> None:
+        world.trains.set()
+        raise EngineError("no device has answered")
+
+    world = attesting()
+    world.training = fail
+    assert [result.number for result in run_rounds(world.session(vote), 2)] == [1, 2]
+
+
+def test_a_vote_that_fails_ends_the_run_whatever_was_trained() -> None:
+    def refused(world: World, until: int) -> Due:
+        def send() -> Any:
+            assert world.trains.wait(PATIENCE)
+            raise RoundLedgerNoGenesis(TwinId("0x" + "ab" * 32))
+
+        return Due(Action.ATTESTED, 1, send, cast(Any, "model 1"))
+
+    with pytest.raises(RoundLedgerNoGenesis):
+        list(run_rounds(attesting().session(refused), 2))
+
+
+def test_few_stations_are_ahead() -> None:
+    world = attesting()
+    trained = iter(range(99))
+
+    def train(world: World) -> None:
+        if next(trained) == 2:
+            world.trains.set()
+
+    world.training = train
+    list(run_rounds(world.session(vote, idle, idle, idle, idle), 2))
+    assert world.ahead == [(2, "model 1")] * 3
+
+
+def test_an_interrupt_while_devices_train_ahead_ends_the_run() -> None:
+    def interrupt(world: World) -> None:
+        world.trains.set()
+        raise KeyboardInterrupt
+
+    world = attesting()
+    world.training = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        list(run_rounds(world.session(vote), 2))
