@@ -39,12 +39,30 @@ class DeviceUpdate:
         """
         return model.to_bytes(note=canonical.encode(metrics).decode())
 
+    @classmethod
+    def of(
+        cls, device: Address, examples: int, model: TwinModel, metrics: Mapping[str, float], signature: bytes
+    ) -> DeviceUpdate:
+        """Return the update that has these weights and metrics; what is known of them isn't computed again.
+
+        Raises:
+            FormatError: a metric that is not finite.
+        """
+        note = canonical.encode(metrics).decode()
+        update = cls(device, examples, model.to_bytes(note), signature)
+        known: dict[str, object] = {"digest": model.digest(note)}
+        if note.isascii() and all(type(value) in (int, float) for value in metrics.values()):
+            # As `_metrics` reads them: canonical JSON has one zero.
+            known["_metrics"] = {name: float(metrics[name]) + 0.0 for name in sorted(metrics)}
+        update.__dict__.update(known)
+        return update
+
     @cached_property
     def digest(self) -> Digest:
         """SHA-256 of the payload."""
         return sha256_digest(self.payload)
 
-    @property
+    @cached_property
     def entry(self) -> Entry:
         """What everybody may know of it."""
         return Entry(self.device, self.digest, self.examples, self.signature, len(self.payload))
@@ -55,6 +73,10 @@ class DeviceUpdate:
         Raises:
             ModelFormatError: the payload is no model.
         """
+        return self._model
+
+    @cached_property
+    def _model(self) -> TwinModel:
         return TwinModel.from_bytes(self.payload)
 
     def metrics(self) -> dict[str, float]:

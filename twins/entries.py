@@ -169,6 +169,10 @@ class ContributionIndex:
         Raises:
             BundleError: not canonical, a field missing, unknown or out of range, or not in order.
         """
+        return _index(data)
+
+    @classmethod
+    def _parse(cls, data: bytes) -> ContributionIndex:
         try:
             body = canonical.decode(data)
             _require_fields(body, {"contributions", "rejections"})
@@ -183,6 +187,12 @@ class ContributionIndex:
         if index.to_bytes() != data:  # a signature's hex in upper case, say
             raise BundleError("index of contributions is not in canonical form")
         return index
+
+
+@lru_cache(maxsize=16)
+def _index(data: bytes) -> ContributionIndex:
+    """Parse an index once for all voters of the same process."""
+    return ContributionIndex._parse(data)
 
 
 def contributions_tree(entries: Sequence[Entry]) -> StandardMerkleTree:

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 
 from twins import layout
 from twins.errors import ModelFormatError, NonFiniteError, SchemaError
+from twins.types import Digest, sha256_digest
 
 Array = NDArray[np.float32]
 Schema = Mapping[str, list[int]]
@@ -36,6 +37,7 @@ class TwinModel:
 
     tensors: Mapping[str, Array]
     _written: dict[str | None, bytes] = field(default_factory=dict, init=False, repr=False)  # by note, the newest
+    _digests: dict[str | None, Digest] = field(default_factory=dict, init=False, repr=False)  # of these bytes
 
     def __post_init__(self) -> None:
         """Sort by name and refuse anything but float32."""
@@ -67,8 +69,16 @@ class TwinModel:
         """
         if note not in self._written:
             self._written.clear()
+            self._digests.clear()
             self._written[note] = layout.write(self.tensors, note)
         return self._written[note]
+
+    def digest(self, note: str | None = None) -> Digest:
+        """Return the SHA-256 of `to_bytes`, computed once for whoever signs, checks and stores them."""
+        data = self.to_bytes(note)
+        if note not in self._digests:
+            self._digests[note] = sha256_digest(data)
+        return self._digests[note]
 
     @classmethod
     def from_bytes(cls, data: bytes) -> TwinModel:
@@ -85,7 +95,7 @@ class TwinModel:
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel to another process as bytes: those that it was written to last, if it was."""
         note, data = next(iter(self._written.items()), None) or (None, self.to_bytes())
-        return _read, (note, data)
+        return _read, (note, data, self._digests.get(note))
 
     def schema(self) -> dict[str, list[int]]:
         """Return name to shape."""
@@ -144,9 +154,11 @@ def _held(array: Array) -> Array:
     return held
 
 
-def _read(note: str | None, data: bytes) -> TwinModel:
+def _read(note: str | None, data: bytes, digest: Digest | None) -> TwinModel:
     model = TwinModel.from_bytes(data)
     model._written[note] = data
+    if digest is not None:
+        model._digests[note] = digest
     return model
 
 
