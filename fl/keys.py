@@ -26,7 +26,8 @@ def read_key(file: Path) -> bytes:
         DataError: no such file, or another content (which the message doesn't repeat).
     """
     try:
-        key = bytes.fromhex(file.read_text().strip().removeprefix("0x"))
+        with open(file, "rb", buffering=0) as raw:  # every device's, in every round
+            key = bytes.fromhex(raw.read().decode().strip().removeprefix("0x"))
     except OSError as error:
         raise DataError(f"cannot read the device key {file}: {error.strerror}") from error
     except ValueError as error:

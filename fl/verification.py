@@ -104,8 +104,7 @@ def _read(device: Address, reply: Message) -> tuple[DeviceUpdate, TwinModel, tup
         if type(metrics.get(TRAIN_LOSS)) is not float:
             raise TypeError(f"expected its {TRAIN_LOSS}, got the metrics {metrics}")
         model = from_record(record_named(reply.content, "arrays", ArrayRecord))
-        payload = DeviceUpdate.encode_payload(model, metrics)  # type: ignore[arg-type]
-        update = DeviceUpdate(device, examples, payload, signature)
+        update = DeviceUpdate.of(device, examples, model, metrics, signature)  # type: ignore[arg-type]
         update.metrics()
     except Exception as error:  # bytes of a stranger: whatever they make a parser raise is the stranger's doing
         detail = f"{type(error).__name__}: {error}"

@@ -37,7 +37,16 @@ class DeviceUpdate:
         Raises:
             FormatError: a metric that is not finite.
         """
-        return model.to_bytes(note=canonical.encode(metrics).decode())
+        return model.to_bytes(note=DeviceUpdate.note(metrics))
+
+    @staticmethod
+    def note(metrics: Mapping[str, float]) -> str:
+        """Return the metrics as the note that a payload carries.
+
+        Raises:
+            FormatError: a metric that is not finite.
+        """
+        return canonical.encode(metrics).decode()
 
     @classmethod
     def of(
@@ -48,7 +57,7 @@ class DeviceUpdate:
         Raises:
             FormatError: a metric that is not finite.
         """
-        note = canonical.encode(metrics).decode()
+        note = cls.note(metrics)
         update = cls(device, examples, model.to_bytes(note), signature)
         known: dict[str, object] = {"digest": model.digest(note)}
         if note.isascii() and all(type(value) in (int, float) for value in metrics.values()):
