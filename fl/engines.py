@@ -22,7 +22,7 @@ from flwr.common.constant import ErrorCode
 
 from fl._flower_private import with_content
 from fl.arrays import fork, from_record, record_named
-from fl.cohort import Member, best_device, evaluate_cohort, train_cohort
+from fl.cohort import Member, best_device, evaluate_cohort, train_stacked
 from fl.devices import Device, device_of
 from fl.training import THREADS, device_seed, load_model, with_threads
 from twins.canonical import Json
@@ -186,12 +186,15 @@ def _train(jobs: Sequence[tuple[Device, int, TwinModel]], proximal_mu: float) ->
     first, _, base = jobs[0]
     load_model(first.network, base)
     members = [Member(device.training, seed) for device, seed, _ in jobs]
-    results = train_cohort(first.task, first.network, members, proximal_mu=proximal_mu, device=best_device())
+    stacked, places, means = train_stacked(
+        first.task, first.network, members, proximal_mu=proximal_mu, device=best_device()
+    )
+    weights = {name: tensor.numpy() for name, tensor in stacked.items()}
     return {
         (device.index, seed, proximal_mu, id(base)): Trained(
-            TwinModel({name: tensor.numpy() for name, tensor in weights.items()}), loss
+            TwinModel({name: array[place] for name, array in weights.items()}), means[place]
         )
-        for (device, seed, _), (weights, loss) in zip(jobs, results, strict=True)
+        for (device, seed, _), place in zip(jobs, places, strict=True)
     }
 
 
