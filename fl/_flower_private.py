@@ -11,7 +11,7 @@ import time
 from typing import Any, TypeVar
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
 from flwr.app.metadata import Metadata
 from flwr.supercore import differential_privacy
 from flwr.supercore.task_identity import TaskIdentity
@@ -38,7 +38,7 @@ def set_message_id(message: Message, identity: str) -> None:
 
 def with_content(message: Message, content: RecordDict) -> Message:
     """Return the same message with other content: replies to it are replies to the original."""
-    return _message(message.metadata, content)
+    return message_with(message.metadata, content)
 
 
 def reply_with(content: RecordDict, message: Message) -> Message:
@@ -57,12 +57,13 @@ def reply_with(content: RecordDict, message: Message) -> Message:
         _ttl=asked["_created_at"] + asked["_ttl"] - now,
         _delivered_at="",
     )
-    return _message(metadata, content)
+    return message_with(metadata, content)
 
 
-def _message(metadata: Metadata, content: RecordDict) -> Message:
+def message_with(metadata: Metadata, content: RecordDict | None, error: Error | None = None) -> Message:
+    """Return a message with this metadata, and either content or an error."""
     message = Message.__new__(Message)
-    message.__dict__.update(_metadata=metadata, _content=content, _error=None)
+    message.__dict__.update(_metadata=metadata, _content=content, _error=error)
     return message
 
 

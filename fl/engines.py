@@ -27,6 +27,7 @@ from fl.devices import Device, device_of
 from fl.training import THREADS, device_seed, load_model, with_threads
 from twins.canonical import Json
 from twins.model import TwinModel
+from twins.updates import DeviceUpdate
 
 Call = tuple[Message, Context]
 """A message, and the context of the node that it is for."""
@@ -35,6 +36,27 @@ _THREAD = Lock()  # devices share one network, and torch's global generator
 
 Replied = Callable[[int], None]
 """Told the node id when a node has replied."""
+
+
+Check = Callable[[Message], DeviceUpdate | None]
+"""A reply to the update that was verified in it; None where there is none. It can be pickled."""
+
+_CHECK: ContextVar[Check | None] = ContextVar("check", default=None)
+
+
+@contextmanager
+def checked_by(check: Check) -> Iterator[None]:
+    """Let an engine with processes of its own check replies there, where nobody waits for them."""
+    token = _CHECK.set(check)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
+
+
+def check_of_caller() -> Check | None:
+    """Return what `checked_by` has set."""
+    return _CHECK.get()
 
 
 class Engine(Protocol):

@@ -66,14 +66,15 @@ class Verifier:
             raise UpdateRejectedError(device, RejectionReason.NORM, detail)
         return update
 
+    def stated(self, update: DeviceUpdate) -> Contribution:
+        """Return what a device must have signed."""
+        config = self.config
+        return Contribution(config.twin, config.round, config.station, config.base, update.digest, update.examples)
+
     def _require_signed(self, update: DeviceUpdate) -> None:
         """Refuse what another device sent, and replays of another round, twin, station, base or chain."""
-        config = self.config
-        contribution = Contribution(
-            config.twin, config.round, config.station, config.base, update.digest, update.examples
-        )
         try:
-            signer = contribution.signer(config.domain, update.signature)
+            signer = self.stated(update).signer(self.config.domain, update.signature)
         except SignatureError as error:
             raise UpdateRejectedError(update.device, RejectionReason.SIGNATURE, str(error)) from error
         if signer != update.device:

@@ -21,8 +21,10 @@ from flwr.app import Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fl._flower_private import identify_server
-from fl.engines import Call, LocalEngine, Replied
+from fl.collector import collect_rarely
+from fl.engines import Call, Check, LocalEngine, Replied, check_of_caller
 from fl.errors import EngineError
+from fl.wire import Packed, is_error, pack_calls, pack_replies, unpack_calls, unpack_replies
 from twins.canonical import Json
 
 _PARTS = 3  # of a round for each worker: who is done early takes another
@@ -72,11 +74,14 @@ class WorkerEngine:
             raise EngineError(f"worker processes: expected the ClientApp {self.app}, got another; use the loop for it")
         pool = self._started()
         parts = _parts(calls, self.workers, self.local.cohort)
-        futures: list[Future[list[tuple[Message, RecordDict]]]] = []
+        futures: list[Future[list[Packed]]] = []
+        check = check_of_caller()
+        results: list[tuple[Message, RecordDict]] = []
         try:
-            futures += [pool.submit(_run, self.local, self.app, part) for part in parts]
+            futures += [pool.submit(_run, self.local, self.app, pack_calls(part), check) for part in parts]
             _follow(futures, parts, replied)
-            results = [result for future in futures for result in future.result()]
+            for future in futures:
+                results += unpack_replies(future.result())
         except BrokenProcessPool as error:
             self._end(pool)
             raise EngineError(
@@ -113,27 +118,26 @@ def _parts(calls: Sequence[Call], workers: int, cohort: int) -> list[Sequence[Ca
     return [calls[a:b] for a, b in pairwise(bounds) if a < b]
 
 
-def _follow(
-    futures: Sequence[Future[list[tuple[Message, RecordDict]]]], parts: Sequence[Sequence[Call]], replied: Replied
-) -> None:
+def _follow(futures: Sequence[Future[list[Packed]]], parts: Sequence[Sequence[Call]], replied: Replied) -> None:
     """Wait for all, telling who has replied, and hear Ctrl-C."""
     left = dict(zip(futures, parts, strict=True))
     while left:
         for future in wait(left, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
-            for (message, _), (reply, _) in zip(left.pop(future), future.result(), strict=True):
-                if not reply.has_error():
+            for (message, _), packed in zip(left.pop(future), future.result(), strict=True):
+                if not is_error(packed):
                     replied(message.metadata.dst_node_id)
 
 
-def _run(local: LocalEngine, app: str, part: Sequence[Call]) -> list[tuple[Message, RecordDict]]:
-    replies = local.run(resolve_name(app), part, lambda node: None)
-    return [(reply, context.state) for reply, (_, context) in zip(replies, part, strict=True)]
+def _run(local: LocalEngine, app: str, packed: Sequence[Packed], check: Check | None) -> list[Packed]:
+    part = unpack_calls(packed)
+    return pack_replies(local.run(resolve_name(app), part, lambda node: None), part, check)
 
 
 def _begin() -> None:
     """Make a new worker process one that ends when it is told to, and never outlives who started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes: the first decides
     identify_server(1)
+    collect_rarely()
     parent = parent_process()
 
     def watch() -> None:

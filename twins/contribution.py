@@ -85,12 +85,30 @@ class Statement:
             SignatureError: not 65 bytes, v not 27 or 28, not on the curve, or s in the upper half: a second valid
                 signature of the same statement would give one contribution two leaves (EIP-2).
         """
-        return _signer(self, domain, signature)
+        made = self, domain, signature
+        found = _signers.get(made)
+        if found is None:
+            found = _signer(*made)
+            believe_signer(*made, found)
+        return found
 
 
-@lru_cache(maxsize=2**16)
+_signers: dict[tuple[Statement, SigningDomain, bytes], Address] = {}
+_MOST = 2**16  # signers that are remembered
+
+
+def believe_signer(statement: Statement, domain: SigningDomain, signature: bytes, signer: Address) -> None:
+    """Remember who signed, for all that hold the same record against it: a station's own check, and every vote.
+
+    Only what this process has recovered, or another of one's own on this machine: from anybody else it would be his
+    word for a signature that nobody looks at again.
+    """
+    if len(_signers) >= _MOST:
+        _signers.clear()
+    _signers[statement, domain, signature] = signer
+
+
 def _signer(statement: Statement, domain: SigningDomain, signature: bytes) -> Address:
-    """Recover a signer once for all that hold the same record against it: a station's own check, and every vote."""
     if len(signature) != 65 or signature[64] not in (27, 28):
         raise SignatureError(f"expected 65 bytes ending in 27 or 28, got {len(signature)}: 0x{signature.hex()}")
     if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:

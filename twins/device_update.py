@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from twins import canonical
 from twins.entries import Entry
@@ -66,6 +67,12 @@ class DeviceUpdate:
         update.__dict__.update(known)
         return update
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process of this machine with what is known of it, so that it isn't worked out again."""
+        known = {name: self.__dict__[name] for name in ("digest", "_metrics") if name in self.__dict__}
+        leaf = self.entry.__dict__.get("leaf_digest")
+        return _arrived, (self.device, self.examples, self.payload, self.signature, known, leaf)
+
     @cached_property
     def digest(self) -> Digest:
         """SHA-256 of the payload."""
@@ -115,3 +122,13 @@ class DeviceUpdate:
             AttributeError,
         ) as error:
             raise BundleError(f"update of device {self.device}: no metrics in its payload: {error}") from error
+
+
+def _arrived(
+    device: Address, examples: int, payload: bytes, signature: bytes, known: dict[str, Any], leaf: Digest | None
+) -> DeviceUpdate:
+    update = DeviceUpdate(device, examples, payload, signature)
+    update.__dict__.update(known)
+    if leaf is not None:
+        update.entry.__dict__["leaf_digest"] = leaf
+    return update
