@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -94,7 +93,7 @@ def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallab
     key = _key(context)
     folder = context.node_config.get("receipts")
     if folder is not None:  # first: it is about an earlier round, whatever becomes of this one
-        keep_receipt(received, Path(str(folder)), address_of_key(key), config.domain)
+        keep_receipt(received, str(folder), address_of_key(key), config.domain)
     reply = train(message, context)
     if reply.has_error():
         return reply
@@ -128,7 +127,7 @@ def _key(context: Context) -> bytes:
     """Return the device's key; a simulation's device has a public one, whose signatures no station's roster takes."""
     file = context.node_config.get("key-file")
     if file is not None:
-        return read_key(Path(str(file)))
+        return read_key(str(file))
     described_as = described(context.node_config, context.run_config)
     return public_key_material(int(str(described_as["seed"])), int(str(described_as["partition-id"])))
 

@@ -19,7 +19,7 @@ def public_key_material(seed: int, index: int) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
 
 
-def read_key(file: Path) -> bytes:
+def read_key(file: Path | str) -> bytes:
     """Read a device's private key: 64 hex digits.
 
     Raises:

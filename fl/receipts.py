@@ -47,7 +47,11 @@ class SignedReceipt:
 
     def entry(self, device: Address) -> Entry:
         """Return the contribution as the station's index has it; its size isn't known here, nor in its leaf."""
-        return Entry(device, self.contribution.digest, self.contribution.examples, self.signature, 0)
+        known: Entry | None = self.__dict__.get("_entry")
+        if known is None or known.device != device:
+            known = Entry(device, self.contribution.digest, self.contribution.examples, self.signature, 0)
+            self.__dict__["_entry"] = known
+        return known
 
     def require_valid(self, device: Address, domain: SigningDomain) -> None:
         """Check both signatures.
@@ -124,7 +128,7 @@ class SignedReceipt:
         )
 
 
-def keep_receipt(config: Mapping[str, Any], folder: Path, device: Address, domain: SigningDomain) -> Path | None:
+def keep_receipt(config: Mapping[str, Any], folder: Path | str, device: Address, domain: SigningDomain) -> Path | None:
     """Keep the receipt that came with a message, if one did and it is good; a bad one is no reason not to train.
 
     Args:

@@ -63,11 +63,6 @@ def unpack_replies(packed: Sequence[Packed]) -> list[tuple[Message, RecordDict]]
     return [(_reply(_metadata(metadata), said), _unpacked(state)) for metadata, said, state in packed]
 
 
-def is_error(packed: Packed) -> bool:
-    """Tell whether a packed reply is an error."""
-    return isinstance(packed[1], Error)
-
-
 def _reply(metadata: Metadata, said: object) -> Message:
     if isinstance(said, DeviceUpdate):
         return CheckedReply(metadata, said)

@@ -24,7 +24,7 @@ from fl._flower_private import identify_server
 from fl.collector import collect_rarely
 from fl.engines import Call, Check, LocalEngine, Replied, check_of_caller
 from fl.errors import EngineError
-from fl.wire import Packed, is_error, pack_calls, pack_replies, unpack_calls, unpack_replies
+from fl.wire import Packed, pack_calls, pack_replies, unpack_calls, unpack_replies
 from twins.canonical import Json
 
 _PARTS = 3  # of a round for each worker: who is done early takes another
@@ -76,12 +76,9 @@ class WorkerEngine:
         parts = _parts(calls, self.workers, self.local.cohort)
         futures: list[Future[list[Packed]]] = []
         check = check_of_caller()
-        results: list[tuple[Message, RecordDict]] = []
         try:
             futures += [pool.submit(_run, self.local, self.app, pack_calls(part), check) for part in parts]
-            _follow(futures, parts, replied)
-            for future in futures:
-                results += unpack_replies(future.result())
+            results = _follow(futures, parts, replied)
         except BrokenProcessPool as error:
             self._end(pool)
             raise EngineError(
@@ -118,14 +115,18 @@ def _parts(calls: Sequence[Call], workers: int, cohort: int) -> list[Sequence[Ca
     return [calls[a:b] for a, b in pairwise(bounds) if a < b]
 
 
-def _follow(futures: Sequence[Future[list[Packed]]], parts: Sequence[Sequence[Call]], replied: Replied) -> None:
-    """Wait for all, telling who has replied, and hear Ctrl-C."""
-    left = dict(zip(futures, parts, strict=True))
+def _follow(
+    futures: Sequence[Future[list[Packed]]], parts: Sequence[Sequence[Call]], replied: Replied
+) -> list[tuple[Message, RecordDict]]:
+    """Wait for all, telling who has replied, and hear Ctrl-C; return replies and states in the order of the calls."""
+    left, found = dict(zip(futures, parts, strict=True)), dict[Future[list[Packed]], list[tuple[Message, RecordDict]]]()
     while left:
         for future in wait(left, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
-            for (message, _), packed in zip(left.pop(future), future.result(), strict=True):
-                if not is_error(packed):
+            found[future] = unpack_replies(future.result())  # while the others still train
+            for (message, _), (reply, _) in zip(left.pop(future), found[future], strict=True):
+                if not reply.has_error():
                     replied(message.metadata.dst_node_id)
+    return [one for future in futures for one in found[future]]
 
 
 def _run(local: LocalEngine, app: str, packed: Sequence[Packed], check: Check | None) -> list[Packed]:

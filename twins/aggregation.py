@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, reduce
 from types import MappingProxyType
 
 import numpy as np
@@ -70,13 +70,8 @@ def weighted_mean(models: Sequence[tuple[TwinModel, int]]) -> TwinModel:
     mean = {}
     for name in schema:
         # Begun with the first term, not with zero: 0.0 + -0.0 is 0.0, and the mean of one would be another model.
-        (first, weight), *others = ((model.tensors[name], float(examples)) for model, examples in models)
-        added = np.asarray(first.astype(np.float64) * weight)
-        term = np.empty_like(added)
-        for array, weight in others:
-            np.multiply(array, weight, out=term, dtype=np.float64)
-            np.add(added, term, out=added)
-        mean[name] = np.asarray(added / total, dtype=np.float32)
+        terms = (model.tensors[name].astype(np.float64) * examples for model, examples in models)
+        mean[name] = np.asarray(reduce(np.add, terms) / total, dtype=np.float32)
     return TwinModel(mean)
 
 
