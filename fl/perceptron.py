@@ -1,6 +1,6 @@
 """Cohorts of multilayer perceptrons, by hand: products of stacked matrices, forwards, backwards and into the momenta.
 
-``vmap`` and autograd are general; for a row of linear layers and ReLUs they take twice as long as these products
+``vmap`` and autograd are general; for a row of linear layers and ReLUs they take 1.6 times as long as these products
 (docs/adr/0018-engines.md). Backpropagation as in Rumelhart, Hinton and Williams, 1986; the gradient of a layer's
 weights is added up where its momentum lies, and is nowhere else.
 """
