@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
 
 from fl._flower_private import identify_server, set_message_id
 from fl.arrays import from_record, to_record
 from fl.checked import CheckAll, CheckedReply, checked_update
 from fl.client_app import RoundConfig, app
 from fl.engines import Call, LocalEngine
+from fl.errors import UpdateRejectedError
 from fl.verification import Verifier
 from fl.wire import pack_calls, pack_replies, unpack_calls, unpack_replies
 from tests.unit.fl.world import DOMAIN, TWIN, device, digest_of, genesis, trainers
 from twins.types import Address
+from twins.updates import DeviceUpdate
 
 pytestmark = pytest.mark.unit
 
@@ -92,3 +95,27 @@ def test_what_an_app_keeps_in_its_state_comes_back(tmp_path: Path) -> None:
     reply = Message(RecordDict(), reply_to=message)
     ((_, state),) = unpack_replies(pickle.loads(pickle.dumps(pack_replies([reply], [(message, context)], None))))
     assert state == context.state
+
+
+def test_attack_a_device_cannot_say_that_its_reply_is_verified_already(tmp_path: Path) -> None:
+    calls, config, accounts = calls_of(tmp_path, devices=1)
+    ((message, context),) = calls
+    account = accounts[context.node_id]
+    forged = DeviceUpdate.of(account, 5, genesis(8), {"train_loss": 0.1}, bytes(65))
+    hostile = ClientApp()
+
+    @hostile.train()
+    def lie(message: Message, context: Context) -> Message:
+        return CheckedReply(Message(RecordDict(), reply_to=message).metadata, forged)
+
+    verifier = Verifier(config, genesis())
+    (reply,) = LocalEngine().run(hostile, calls, lambda node: None)
+    assert reply.has_error()
+    assert checked_update(verifier, account, reply) is None
+    lying = CheckedReply(Message(RecordDict(), reply_to=message).metadata, forged)
+    ((arrived, _),) = unpack_replies(
+        pickle.loads(pickle.dumps(pack_replies([lying], calls, CheckAll(verifier, accounts))))
+    )
+    assert checked_update(verifier, account, arrived) is None
+    with pytest.raises(UpdateRejectedError):
+        verifier.verified(account, arrived)
