@@ -6,6 +6,7 @@ A model travels once per part of a round, not once per device.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -139,6 +140,7 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes: the first decides
     identify_server(1)
     collect_rarely()
+    gc.freeze()  # all of torch: it stays
     parent = parent_process()
 
     def watch() -> None:
