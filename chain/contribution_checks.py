@@ -5,7 +5,8 @@ Pure functions, as `chain.checks`; each yields what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from chain.checks import Finding, compare
 from chain.events import UpdateSubmitted
@@ -13,7 +14,7 @@ from twins.contribution import Contribution, SigningDomain
 from twins.errors import SignatureError
 from twins.manifest import StationUpdateManifest, TwinPolicy
 from twins.model import TwinModel
-from twins.types import Address, Digest
+from twins.types import Address, Digest, TwinId
 from twins.updates import (
     ContributionIndex,
     DeviceUpdate,
@@ -46,11 +47,12 @@ def check_index(
     if root != roster_root:
         yield Finding("roster", where, f"devices under root {roster_root}", f"devices under root {root}")
     enrolled = set(roster)
+    unsigned = _unsigned(_training(manifest), index, domain, where)
     for entry in index.entries:
-        place = f"{where}, device {entry.device}"
         if entry.device not in enrolled:  # a station that invents devices
+            place = f"{where}, device {entry.device}"
             yield Finding("roster", place, "a device of the station's roster", "a device that isn't in it")
-        yield from check_signature(manifest, entry, domain, place)
+        yield from unsigned.get(entry.device, ())
     yield from _check_everybody_is_accounted_for(index, enrolled, where)
     if not index.entries:
         yield Finding("contributions", where, "at least one device", "an empty index")
@@ -77,9 +79,32 @@ def check_signature(
     manifest: StationUpdateManifest, entry: Entry, domain: SigningDomain, where: str
 ) -> Iterator[Finding]:
     """Hold one contribution against its device's signature."""
-    contribution = Contribution(
-        manifest.twin, manifest.trained_round, manifest.station, manifest.base, entry.digest, entry.examples
-    )
+    return _check_signature(_training(manifest), entry, domain, where)
+
+
+_Training = tuple[TwinId, int, Address, Digest]
+"""What all devices of an update state alike: twin, round, station, base."""
+
+
+def _training(manifest: StationUpdateManifest) -> _Training:
+    return manifest.twin, manifest.trained_round, manifest.station, manifest.base
+
+
+@lru_cache(maxsize=16)
+def _unsigned(
+    training: _Training, index: ContributionIndex, domain: SigningDomain, where: str
+) -> Mapping[Address, tuple[Finding, ...]]:
+    """Look through all signatures once for all voters of the same process; return what is wrong, by device."""
+    found = {}
+    for entry in index.entries:
+        wrong = tuple(_check_signature(training, entry, domain, f"{where}, device {entry.device}"))
+        if wrong:
+            found[entry.device] = wrong
+    return found
+
+
+def _check_signature(training: _Training, entry: Entry, domain: SigningDomain, where: str) -> Iterator[Finding]:
+    contribution = Contribution(*training, entry.digest, entry.examples)
     try:
         signer = contribution.signer(domain, entry.signature)
     except SignatureError as error:

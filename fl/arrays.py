@@ -10,6 +10,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.typing import NDArray
 
+from fl._flower_private import record_with
 from twins.model import TwinModel
 
 R = TypeVar("R", ArrayRecord, ConfigRecord, MetricRecord)
@@ -39,8 +40,10 @@ class HeldArray(Array):
 
     def __init__(self, array: NDArray, source: tuple[TwinModel, str] | None = None) -> None:
         """Hold an array, without a copy: whoever has it must not write to it either."""
-        held = array.view()
-        held.flags.writeable = False
+        held = array
+        if held.flags.writeable:
+            held = array.view()
+            held.flags.writeable = False
         self.__dict__.update(
             dtype=_name(array.dtype), shape=tuple(array.shape), stype=_NUMPY, source=source, _held=held, _data=None
         )
@@ -77,11 +80,8 @@ def to_record(model: TwinModel) -> ArrayRecord:
 
 
 def record_of(arrays: Mapping[str, HeldArray]) -> ArrayRecord:
-    """Put arrays into a record one by one: given all at once, Flower would serialise them."""
-    record = ArrayRecord()
-    for name, array in arrays.items():
-        record[name] = array
-    return record
+    """Put arrays into a record as they are: Flower's own constructor would serialise them."""
+    return record_with(ArrayRecord, dict(arrays))
 
 
 def from_record(record: ArrayRecord) -> TwinModel:
@@ -124,12 +124,13 @@ def fork(content: RecordDict) -> RecordDict:
 
     Flower's strategies put one and the same RecordDict into all messages. Arrays are immutable: shared.
     """
-    forked = content.copy()
-    for name, record in content.items():
-        own: Any = record.copy()
-        if isinstance(record, ConfigRecord | MetricRecord):
-            for key, value in record.items():
-                if isinstance(value, list):
-                    own[key] = list(value)
-        forked[name] = own
-    return forked
+    return record_with(RecordDict, {name: _copy(record) for name, record in content.items()})
+
+
+def _copy(record: ArrayRecord | ConfigRecord | MetricRecord) -> ArrayRecord | ConfigRecord | MetricRecord:
+    own: Any = record.copy()
+    if not isinstance(record, ArrayRecord):
+        for key, value in record.items():
+            if isinstance(value, list):
+                own[key] = list(value)
+    return own  # type: ignore[no-any-return]

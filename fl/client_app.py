@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -22,7 +21,7 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.mod import fixedclipping_mod
 from flwr.clientapp.typing import ClientAppCallable
 
-from fl._flower_private import KEY_CLIPPING_NORM
+from fl._flower_private import KEY_CLIPPING_NORM, record_with, reply_with
 from fl.arrays import from_record, record_named, to_record
 from fl.devices import described, device_of
 from fl.engines import Trained, prepared_test, prepared_training, training_of
@@ -31,7 +30,7 @@ from fl.packing import unpack_what_comes
 from fl.receipts import keep_receipt
 from fl.training import evaluate, load_model, to_model, train
 from twins.contribution import Contribution, SigningDomain, address_of_key
-from twins.types import Address, Digest, TwinId, sha256_digest
+from twins.types import Address, Digest, TwinId
 from twins.updates import DeviceUpdate
 
 app = ClientApp()
@@ -94,22 +93,17 @@ def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallab
     key = _key(context)
     folder = context.node_config.get("receipts")
     if folder is not None:  # first: it is about an earlier round, whatever becomes of this one
-        keep_receipt(received, Path(str(folder)), address_of_key(key), config.domain)
+        keep_receipt(received, str(folder), address_of_key(key), config.domain)
     reply = train(message, context)
     if reply.has_error():
         return reply
     metrics = dict(record_named(reply.content, "metrics", MetricRecord))
     examples = metrics.pop("num-examples")
-    payload = DeviceUpdate.encode_payload(from_record(record_named(reply.content, "arrays", ArrayRecord)), metrics)  # type: ignore[arg-type]
-    contribution = Contribution(
-        config.twin,
-        config.round,
-        config.station,
-        config.base,
-        sha256_digest(payload),
-        int(examples),  # type: ignore[arg-type]
-    )
-    reply.content["contribution"] = ConfigRecord(
+    model = from_record(record_named(reply.content, "arrays", ArrayRecord))
+    digest = model.digest(DeviceUpdate.note(metrics))  # type: ignore[arg-type]
+    contribution = Contribution(config.twin, config.round, config.station, config.base, digest, int(examples))  # type: ignore[arg-type]
+    reply.content["contribution"] = record_with(
+        ConfigRecord,
         {
             "device": address_of_key(key),
             # Said beside the signature, so that a station can tell a wrong base from a wrong signature.
@@ -117,7 +111,7 @@ def sign_what_is_sent(message: Message, context: Context, train: ClientAppCallab
             "base": config.base,
             "digest": contribution.digest,
             "signature": contribution.sign(config.domain, key),
-        }
+        },
     )
     return reply
 
@@ -133,7 +127,7 @@ def _key(context: Context) -> bytes:
     """Return the device's key; a simulation's device has a public one, whose signatures no station's roster takes."""
     file = context.node_config.get("key-file")
     if file is not None:
-        return read_key(Path(str(file)))
+        return read_key(str(file))
     described_as = described(context.node_config, context.run_config)
     return public_key_material(int(str(described_as["seed"])), int(str(described_as["partition-id"])))
 
@@ -158,8 +152,8 @@ def train_on_device(message: Message, context: Context) -> Message:
         trained = Trained(to_model(device.network), loss)
     # Training that diverged is said here, with the tensor: a station would only see a signature over nonsense.
     trained.model.require_finite("the trained model")
-    metrics = MetricRecord({"num-examples": len(device.training), TRAIN_LOSS: trained.loss})
-    return Message(RecordDict({"arrays": to_record(trained.model), "metrics": metrics}), reply_to=message)
+    metrics = record_with(MetricRecord, {"num-examples": len(device.training), TRAIN_LOSS: trained.loss})
+    return reply_with(record_with(RecordDict, {"arrays": to_record(trained.model), "metrics": metrics}), message)
 
 
 @app.evaluate(mods=[unpack_what_comes])
@@ -172,5 +166,5 @@ def evaluate_on_device(message: Message, context: Context) -> Message:
         load_model(device.network, model)
         tested = evaluate(device.network, device.testing)
     correct, loss = tested
-    metrics = MetricRecord({"num-examples": len(device.testing), "correct": correct, "loss": loss})
-    return Message(RecordDict({"metrics": metrics}), reply_to=message)
+    metrics = record_with(MetricRecord, {"num-examples": len(device.testing), "correct": correct, "loss": loss})
+    return reply_with(record_with(RecordDict, {"metrics": metrics}), message)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from fl.datasets import Task
+from fl.perceptron import Perceptron, Stacked
 from fl.training import Examples, pin
 
 
@@ -74,6 +76,24 @@ def train_cohort(
     Returns:
         Of each member, in their order, the trained weights (on the CPU) and the mean loss of its last epoch.
     """
+    final, places, means = train_stacked(task, base, members, proximal_mu=proximal_mu, device=device)
+    return [({name: tensor[place] for name, tensor in final.items()}, means[place]) for place in places]
+
+
+def train_stacked(
+    task: Task,
+    base: nn.Module,
+    members: Sequence[Member],
+    *,
+    proximal_mu: float = 0.0,
+    device: torch.device | None = None,
+) -> tuple[Stacked, list[int], list[float]]:
+    """Train all members from the same weights; as `train_cohort`.
+
+    Returns:
+        The trained weights as they were stacked (on the CPU), the place of each member in them, and the mean losses by
+        place.
+    """
     pin()
     device = device or torch.device("cpu")
     order = sorted(range(len(members)), key=lambda i: -len(members[i].examples))  # who finishes first lies behind
@@ -83,27 +103,42 @@ def train_cohort(
     weights = {name: torch.stack([tensor] * len(members)) for name, tensor in start.items()}
     momenta = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
     totals = torch.zeros(len(members), dtype=torch.float64, device=device)
-    forward = vmap(lambda own, x: functional_call(network, own, (x,)), randomness="error")
+    perceptron = Perceptron.of(network) if data.x.dim() == 2 else None
+    step = perceptron.step if perceptron is not None else partial(_step, network)
     for active, x, y, share, counted in data.steps():
-        now = {name: tensor[:active].requires_grad_() for name, tensor in weights.items()}
-        logits = forward(now, x)
-        losses = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape) * share
-        # Each device's weights are in its own losses only: the gradient of the sum holds everybody's own.
-        gradients = torch.autograd.grad(losses.sum(), list(now.values()))
-        totals[:active] += losses.detach().sum(1) * counted
-        with torch.no_grad():
-            for (name, own), gradient in zip(now.items(), gradients, strict=True):
-                if proximal_mu:
-                    gradient = gradient + proximal_mu * (own - start[name])
-                momentum = momenta[name][:active]
-                momentum.mul_(task.momentum).add_(gradient)
-                weights[name][:active].add_(momentum, alpha=-task.learning_rate)
+        now, moving = ({name: t[:active] for name, t in stacked.items()} for stacked in (weights, momenta))
+        losses = step(now, moving, start, task, proximal_mu, x, y, share)
+        totals[:active] += losses.sum(1) * counted
     final = {name: tensor.cpu() for name, tensor in weights.items()}
     means = (totals.cpu() / torch.tensor([len(members[i].examples) for i in order])).tolist()
-    places = {i: place for place, i in enumerate(order)}
-    return [
-        ({name: tensor[places[i]] for name, tensor in final.items()}, means[places[i]]) for i in range(len(members))
-    ]
+    return final, sorted(range(len(order)), key=order.__getitem__), means
+
+
+def _step(
+    network: nn.Module,
+    weights: Stacked,
+    momenta: Stacked,
+    start: Stacked,
+    task: Task,
+    mu: float,
+    x: Tensor,
+    y: Tensor,
+    share: Tensor,
+) -> Tensor:
+    """Take one step with any network; as `Perceptron.step`."""
+    forward = vmap(lambda own, x: functional_call(network, own, (x,)), randomness="error")
+    now = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
+    logits = forward(now, x)
+    losses = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape) * share
+    # Each device's weights are in its own losses only: the gradient of the sum holds everybody's own.
+    gradients = torch.autograd.grad(losses.sum(), list(now.values()))
+    with torch.no_grad():
+        for (name, own), gradient in zip(now.items(), gradients, strict=True):
+            if mu:
+                gradient = gradient + mu * (own - start[name])
+            momenta[name].mul_(task.momentum).add_(gradient)
+            weights[name].add_(momenta[name], alpha=-task.learning_rate)
+    return losses.detach()
 
 
 @torch.no_grad()
@@ -162,25 +197,25 @@ class _Data:
         batch, epochs = task.batch, task.epochs
         width = min(batch, len(members[0].examples))
         steps = [-(-len(member.examples) // batch) for member in members]
+        # Steps of an epoch lie as in its drawn order: what fills the last batch up is the member's own first example.
         indices = np.zeros((len(members), max(steps) * epochs, width), np.int64)
-        sizes = np.zeros((max(steps) * epochs, len(members)), np.int64)
+        sizes = np.zeros((len(members), max(steps) * epochs), np.int64)
         counted = np.zeros_like(sizes)
-        offset = 0
+        generator, offset = torch.Generator(), 0
         for place, (member, count) in enumerate(zip(members, steps, strict=True)):
-            examples = len(member.examples)
-            generator = torch.Generator().manual_seed(member.seed)
-            own = np.full((epochs, count * width), offset, np.int64)
+            examples, taken = len(member.examples), count * epochs
+            generator.manual_seed(member.seed)
+            own = indices[place, :taken].reshape(epochs, count * width)
             for epoch in range(epochs):
-                own[epoch, :examples] = torch.randperm(examples, generator=generator).numpy() + offset
-            indices[place, : epochs * count] = own.reshape(epochs * count, width)
-            full = np.full(count, width)
-            full[-1] = examples - (count - 1) * width
-            sizes[: epochs * count, place] = np.tile(full, epochs)
-            counted[(epochs - 1) * count : epochs * count, place] = full
+                torch.randperm(examples, generator=generator, out=torch.from_numpy(own[epoch, :examples]))
+            own += offset
+            sizes[place, :taken] = width
+            sizes[place, count - 1 : taken : count] = examples - (count - 1) * width
+            counted[place, taken - count : taken] = sizes[place, taken - count : taken]
             offset += examples
         x, y = (torch.cat(parts) for parts in zip(*((m.examples.x, m.examples.y) for m in members), strict=True))
         ordered = torch.from_numpy(indices).transpose(0, 1).contiguous()
-        found = (x, y, ordered, torch.from_numpy(sizes), torch.from_numpy(counted))
+        found = (x, y, ordered, *(torch.from_numpy(each.T.copy()) for each in (sizes, counted)))
         return cls(*(tensor.to(device) for tensor in found))
 
     def steps(self) -> Iterator[Step]:
@@ -191,4 +226,7 @@ class _Data:
             sizes = self.sizes[step, :active]
             share = (positions < sizes[:, None]) / sizes[:, None].to(self.x.dtype)
             chosen = self.indices[step, :active]
-            yield active, self.x[chosen], self.y[chosen], share, self.counted[step, :active]
+            x, y = (
+                all_.index_select(0, chosen.flatten()).view(*chosen.shape, *all_.shape[1:]) for all_ in (self.x, self.y)
+            )
+            yield active, x, y, share, self.counted[step, :active]

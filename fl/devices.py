@@ -49,11 +49,23 @@ def device_of(config: Mapping[str, object]) -> Device:
     dataset, index = str(config["dataset"]), int(str(config["partition-id"]))
     file = config.get("data-file")
     if file is not None:
-        part = _own(Path(str(file)))
-    else:
-        part = _partitions(dataset, str(config["split"]), int(str(config["num-partitions"])))[index]
+        return _device(dataset, index, _own(Path(str(file))))
+    split, count = str(config["split"]), int(str(config["num-partitions"]))
+    known = _devices(dataset, split, count)
+    if index not in known:
+        known[index] = _device(dataset, index, _partitions(dataset, split, count)[index])
+    return known[index]
+
+
+def _device(dataset: str, index: int, part: Partition) -> Device:
     training, testing = Examples.of(part.train_x, part.train_y), Examples.of(part.test_x, part.test_y)
     return Device(index, get(dataset).task, _network(dataset), training, testing)
+
+
+@lru_cache(maxsize=1)
+def _devices(dataset: str, split: str, count: int) -> dict[int, Device]:
+    """Hold those of a data set that this process has simulated already."""
+    return {}
 
 
 @lru_cache(maxsize=1)

@@ -22,11 +22,12 @@ from flwr.common.constant import ErrorCode
 
 from fl._flower_private import with_content
 from fl.arrays import fork, from_record, record_named
-from fl.cohort import Member, best_device, evaluate_cohort, train_cohort
+from fl.cohort import Member, best_device, evaluate_cohort, train_stacked
 from fl.devices import Device, device_of
 from fl.training import THREADS, device_seed, load_model, with_threads
 from twins.canonical import Json
 from twins.model import TwinModel
+from twins.updates import DeviceUpdate
 
 Call = tuple[Message, Context]
 """A message, and the context of the node that it is for."""
@@ -35,6 +36,27 @@ _THREAD = Lock()  # devices share one network, and torch's global generator
 
 Replied = Callable[[int], None]
 """Told the node id when a node has replied."""
+
+
+Check = Callable[[Message], DeviceUpdate | None]
+"""A reply to the update that was verified in it; None where there is none. It can be pickled."""
+
+_CHECK: ContextVar[Check | None] = ContextVar("check", default=None)
+
+
+@contextmanager
+def checked_by(check: Check) -> Iterator[None]:
+    """Let an engine with processes of its own check replies there, where nobody waits for them."""
+    token = _CHECK.set(check)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
+
+
+def check_of_caller() -> Check | None:
+    """Return what `checked_by` has set."""
+    return _CHECK.get()
 
 
 class Engine(Protocol):
@@ -119,7 +141,8 @@ def call(app: ClientApp, message: Message, context: Context) -> Message:
     """Call an app as a SuperNode does: whatever it raises is its reply."""
     try:
         reply = app(with_content(message, fork(message.content)), context)
-        if not isinstance(reply, Message):  # a function without a return
+        # A function without a return; or a kind of its own, which might pass for one that was verified already.
+        if type(reply) is not Message:
             raise TypeError(f"expected the ClientApp to return a Message, got {type(reply).__name__}")
     except Exception as error:
         node = message.metadata.dst_node_id
@@ -186,12 +209,15 @@ def _train(jobs: Sequence[tuple[Device, int, TwinModel]], proximal_mu: float) ->
     first, _, base = jobs[0]
     load_model(first.network, base)
     members = [Member(device.training, seed) for device, seed, _ in jobs]
-    results = train_cohort(first.task, first.network, members, proximal_mu=proximal_mu, device=best_device())
+    stacked, places, means = train_stacked(
+        first.task, first.network, members, proximal_mu=proximal_mu, device=best_device()
+    )
+    weights = {name: tensor.numpy() for name, tensor in stacked.items()}
     return {
         (device.index, seed, proximal_mu, id(base)): Trained(
-            TwinModel({name: tensor.numpy() for name, tensor in weights.items()}), loss
+            TwinModel({name: array[place] for name, array in weights.items()}), means[place]
         )
-        for (device, seed, _), (weights, loss) in zip(jobs, results, strict=True)
+        for (device, seed, _), place in zip(jobs, places, strict=True)
     }
 
 

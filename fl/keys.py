@@ -19,14 +19,15 @@ def public_key_material(seed: int, index: int) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=info).derive(str(seed).encode())
 
 
-def read_key(file: Path) -> bytes:
+def read_key(file: Path | str) -> bytes:
     """Read a device's private key: 64 hex digits.
 
     Raises:
         DataError: no such file, or another content (which the message doesn't repeat).
     """
     try:
-        key = bytes.fromhex(file.read_text().strip().removeprefix("0x"))
+        with open(file, "rb", buffering=0) as raw:  # every device's, in every round
+            key = bytes.fromhex(raw.read().decode().strip().removeprefix("0x"))
     except OSError as error:
         raise DataError(f"cannot read the device key {file}: {error.strerror}") from error
     except ValueError as error:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Message
+from flwr.app import ConfigRecord, Message, RecordDict
 
-from fl._flower_private import with_content
-from fl.arrays import fork
+from fl._flower_private import record_with, with_content
+from fl.arrays import record_named
 from twins import canonical
 from twins.contribution import Contribution, Receipt, SigningDomain
 from twins.errors import SignatureError, TwinsError
@@ -47,7 +47,11 @@ class SignedReceipt:
 
     def entry(self, device: Address) -> Entry:
         """Return the contribution as the station's index has it; its size isn't known here, nor in its leaf."""
-        return Entry(device, self.contribution.digest, self.contribution.examples, self.signature, 0)
+        known: Entry | None = self.__dict__.get("_entry")
+        if known is None or known.device != device:
+            known = Entry(device, self.contribution.digest, self.contribution.examples, self.signature, 0)
+            self.__dict__["_entry"] = known
+        return known
 
     def require_valid(self, device: Address, domain: SigningDomain) -> None:
         """Check both signatures.
@@ -124,7 +128,7 @@ class SignedReceipt:
         )
 
 
-def keep_receipt(config: Mapping[str, Any], folder: Path, device: Address, domain: SigningDomain) -> Path | None:
+def keep_receipt(config: Mapping[str, Any], folder: Path | str, device: Address, domain: SigningDomain) -> Path | None:
     """Keep the receipt that came with a message, if one did and it is good; a bad one is no reason not to train.
 
     Args:
@@ -142,18 +146,25 @@ def keep_receipt(config: Mapping[str, Any], folder: Path, device: Address, domai
             return None
         found.require_valid(device, domain)
         stated = found.contribution
-        file = folder / device / f"{stated.twin}-{stated.round}-{found.entry(device).leaf_digest}.json"
-        draft, data = file.with_suffix(".tmp"), found.to_bytes(device, domain)
+        # No Path: each costs as much as the writing.
+        name = f"{folder}/{device}/{stated.twin}-{stated.round}-{found.entry(device).leaf_digest}"
+        draft, data = f"{name}.tmp", found.to_bytes(device, domain)
         try:
-            draft.write_bytes(data)
+            _write(draft, data)
         except FileNotFoundError:  # its first one
-            file.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_bytes(data)
-        os.replace(draft, file)
+            os.makedirs(f"{folder}/{device}", exist_ok=True)
+            _write(draft, data)
+        os.replace(draft, f"{name}.json")
     except (TwinsError, KeyError, TypeError, ValueError, OSError) as error:
         logging.getLogger(__name__).warning("device %s: receipt not kept: %s", device, error)
         return None
-    return file
+    return Path(f"{name}.json")
+
+
+def _write(file: str, data: bytes) -> None:
+    with open(file, "wb", buffering=0) as raw:
+        if raw.write(data) != len(data):
+            raise OSError(f"{file}: written in part, the disk may be full")
 
 
 class PendingReceipts:
@@ -192,10 +203,10 @@ class PendingReceipts:
                 entry = entries[device]
                 stated = Contribution(self._twin, number, self._station, base, entry.digest, entry.examples)
                 receipt = self._acknowledge(self._twin, number, entry)
-                content = fork(message.content)
-                content.config_records["config"].update(SignedReceipt(stated, entry.signature, receipt).to_config())
+                told = SignedReceipt(stated, entry.signature, receipt).to_config()
+                config = record_with(ConfigRecord, {**record_named(message.content, "config", ConfigRecord), **told})
                 self._sent[device] = number
-                return with_content(message, content)
+                return with_content(message, record_with(RecordDict, {**message.content, "config": config}))
         return message
 
     def delivered(self, device: Address) -> None:

@@ -13,9 +13,11 @@ import torch
 from flwr.app import Message, MessageType, RecordDict
 
 from fl.arrays import from_record, to_record
+from fl.checked import CheckAll
 from fl.client_app import TRAIN_LOSS, RoundConfig, app
+from fl.collector import collect_rarely
 from fl.datasets import Dataset
-from fl.engines import Engine, LocalEngine
+from fl.engines import Engine, LocalEngine, checked_by
 from fl.errors import EngineError, FlError, StrategyError
 from fl.evaluation import Evaluation as Evaluation
 from fl.evaluation import total_of
@@ -134,6 +136,7 @@ class StationTrainer:
             StrategyError: a strategy that needs more devices than the station has, a key given twice, or privacy
                 without a seed for its noise.
         """
+        collect_rarely()
         self._station, self._twin, self._domain = station, twin, domain
         self._dataset, self._spec, self._seed, self._policy = dataset, spec, seed, policy
         if spec.privacy is not None and noise_seed is None:
@@ -174,16 +177,18 @@ class StationTrainer:
         self._catch_up(history)
         self._absorbed = None
         config = RoundConfig(round_number, self._seed, self._twin, self._station, base_digest, self._domain)
+        verifier = Verifier(config, base, self._max_norm(base))
         strategy = StationStrategy(
             self._spec.build(len(self.roster)),
             self._aggregator,
-            Verifier(config, base, self._max_norm(base)),
+            verifier,
             self._accounts,
             noise_of=lambda updates: self._noise(round_number, base_digest, updates),
             receipts=self._receipts,
             recorded=history.rounds,
         )
-        result = strategy.start(self._grid, to_record(base), num_rounds=1, train_config=config.to_record())
+        with checked_by(CheckAll(verifier, self._accounts)):
+            result = strategy.start(self._grid, to_record(base), num_rounds=1, train_config=config.to_record())
         self._absorbed = (*history.rounds, round_number)
         examples = sum(update.examples for update in strategy.updates)
         losses = [update.metrics()[TRAIN_LOSS] * update.examples for update in strategy.updates]

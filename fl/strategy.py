@@ -15,6 +15,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
 from fl.arrays import to_record
+from fl.checked import checked_update
 from fl.errors import EngineError, UpdateRejectedError
 from fl.receipts import PendingReceipts
 from fl.tier1 import Aggregator
@@ -139,4 +140,5 @@ class StationStrategy(Strategy):
             raise UpdateRejectedError(device, RejectionReason.MALFORMED, f"expected one reply, got {len(replies)}")
         if self._receipts is not None and not replies[0].has_error():
             self._receipts.delivered(device)
-        return self._verifier.verified(device, replies[0])
+        checked = checked_update(self._verifier, device, replies[0])
+        return self._verifier.verified(device, replies[0]) if checked is None else checked

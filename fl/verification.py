@@ -66,14 +66,15 @@ class Verifier:
             raise UpdateRejectedError(device, RejectionReason.NORM, detail)
         return update
 
+    def stated(self, update: DeviceUpdate) -> Contribution:
+        """Return what a device must have signed."""
+        config = self.config
+        return Contribution(config.twin, config.round, config.station, config.base, update.digest, update.examples)
+
     def _require_signed(self, update: DeviceUpdate) -> None:
         """Refuse what another device sent, and replays of another round, twin, station, base or chain."""
-        config = self.config
-        contribution = Contribution(
-            config.twin, config.round, config.station, config.base, update.digest, update.examples
-        )
         try:
-            signer = contribution.signer(config.domain, update.signature)
+            signer = self.stated(update).signer(self.config.domain, update.signature)
         except SignatureError as error:
             raise UpdateRejectedError(update.device, RejectionReason.SIGNATURE, str(error)) from error
         if signer != update.device:
@@ -104,8 +105,7 @@ def _read(device: Address, reply: Message) -> tuple[DeviceUpdate, TwinModel, tup
         if type(metrics.get(TRAIN_LOSS)) is not float:
             raise TypeError(f"expected its {TRAIN_LOSS}, got the metrics {metrics}")
         model = from_record(record_named(reply.content, "arrays", ArrayRecord))
-        payload = DeviceUpdate.encode_payload(model, metrics)  # type: ignore[arg-type]
-        update = DeviceUpdate(device, examples, payload, signature)
+        update = DeviceUpdate.of(device, examples, model, metrics, signature)  # type: ignore[arg-type]
         update.metrics()
     except Exception as error:  # bytes of a stranger: whatever they make a parser raise is the stranger's doing
         detail = f"{type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ A model travels once per part of a round, not once per device.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -21,8 +22,10 @@ from flwr.app import Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fl._flower_private import identify_server
-from fl.engines import Call, LocalEngine, Replied
+from fl.collector import collect_rarely
+from fl.engines import Call, Check, LocalEngine, Replied, check_of_caller
 from fl.errors import EngineError
+from fl.wire import Packed, pack_calls, pack_replies, unpack_calls, unpack_replies
 from twins.canonical import Json
 
 _PARTS = 3  # of a round for each worker: who is done early takes another
@@ -72,11 +75,11 @@ class WorkerEngine:
             raise EngineError(f"worker processes: expected the ClientApp {self.app}, got another; use the loop for it")
         pool = self._started()
         parts = _parts(calls, self.workers, self.local.cohort)
-        futures: list[Future[list[tuple[Message, RecordDict]]]] = []
+        futures: list[Future[list[Packed]]] = []
+        check = check_of_caller()
         try:
-            futures += [pool.submit(_run, self.local, self.app, part) for part in parts]
-            _follow(futures, parts, replied)
-            results = [result for future in futures for result in future.result()]
+            futures += [pool.submit(_run, self.local, self.app, pack_calls(part), check) for part in parts]
+            results = _follow(futures, parts, replied)
         except BrokenProcessPool as error:
             self._end(pool)
             raise EngineError(
@@ -114,26 +117,30 @@ def _parts(calls: Sequence[Call], workers: int, cohort: int) -> list[Sequence[Ca
 
 
 def _follow(
-    futures: Sequence[Future[list[tuple[Message, RecordDict]]]], parts: Sequence[Sequence[Call]], replied: Replied
-) -> None:
-    """Wait for all, telling who has replied, and hear Ctrl-C."""
-    left = dict(zip(futures, parts, strict=True))
+    futures: Sequence[Future[list[Packed]]], parts: Sequence[Sequence[Call]], replied: Replied
+) -> list[tuple[Message, RecordDict]]:
+    """Wait for all, telling who has replied, and hear Ctrl-C; return replies and states in the order of the calls."""
+    left, found = dict(zip(futures, parts, strict=True)), dict[Future[list[Packed]], list[tuple[Message, RecordDict]]]()
     while left:
         for future in wait(left, timeout=_LOOK, return_when=FIRST_COMPLETED).done:
-            for (message, _), (reply, _) in zip(left.pop(future), future.result(), strict=True):
+            found[future] = unpack_replies(future.result())  # while the others still train
+            for (message, _), (reply, _) in zip(left.pop(future), found[future], strict=True):
                 if not reply.has_error():
                     replied(message.metadata.dst_node_id)
+    return [one for future in futures for one in found[future]]
 
 
-def _run(local: LocalEngine, app: str, part: Sequence[Call]) -> list[tuple[Message, RecordDict]]:
-    replies = local.run(resolve_name(app), part, lambda node: None)
-    return [(reply, context.state) for reply, (_, context) in zip(replies, part, strict=True)]
+def _run(local: LocalEngine, app: str, packed: Sequence[Packed], check: Check | None) -> list[Packed]:
+    part = unpack_calls(packed)
+    return pack_replies(local.run(resolve_name(app), part, lambda node: None), part, check)
 
 
 def _begin() -> None:
     """Make a new worker process one that ends when it is told to, and never outlives who started it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal's processes: the first decides
     identify_server(1)
+    collect_rarely()
+    gc.freeze()  # all of torch: it stays
     parent = parent_process()
 
     def watch() -> None:

@@ -13,10 +13,12 @@ from twins.errors import FormatError, ManifestError
 from twins.manifest import ArtifactRef, Manifest, StationUpdateManifest
 from twins.model import TwinModel
 from twins.store import ArtifactStore
-from twins.types import Address, Digest, parse_address, sha256_digest
+from twins.types import Address, Cid, Digest, parse_address, sha256_digest
 from twins.updates import ContributionIndex, DeviceUpdate, Entry, decode_payloads, device_order
 
 _M = TypeVar("_M", bound=Manifest)
+
+_REMEMBERED = 1024  # digests of artifacts
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Archive:
             ManifestError: CID, size and SHA-256 of the reference don't belong to the same bytes.
         """
         data = self.store.get(ref.cid)
-        actual = (len(data), sha256_digest(data))
+        actual = (len(data), _digest_of(ref.cid, data))
         if actual != (ref.size, ref.sha256):
             raise ManifestError(
                 f"reference to artifact {ref.cid}: expected {ref.size} bytes with SHA-256 {ref.sha256}, "
@@ -115,7 +117,8 @@ class Archive:
 
     def put(self, data: bytes) -> ArtifactRef:
         """Store bytes and return the reference to them."""
-        return ArtifactRef(self.store.put(data), len(data), sha256_digest(data))
+        cid = self.store.put(data)
+        return ArtifactRef(cid, len(data), _digest_of(cid, data))
 
     def put_manifest(self, manifest: Manifest) -> Digest:
         """Store a manifest and return its digest. Store what it names first."""
@@ -133,6 +136,21 @@ class Archive:
         if len(roster) != len(devices):
             raise ManifestError(f"expected devices that differ, got {len(devices)} of which {len(roster)} differ")
         return self.put(canonical.encode(roster))
+
+
+_digests: dict[Cid, Digest] = {}
+
+
+def _digest_of(cid: Cid, data: bytes) -> Digest:
+    """Return the SHA-256 of bytes that were held against their CID: equal CIDs, equal bytes, equal digests.
+
+    So bytes that a station's process has hashed when it stored them are hashed once by each voter, not twice.
+    """
+    if cid not in _digests:
+        if len(_digests) >= _REMEMBERED:
+            _digests.clear()
+        _digests[cid] = sha256_digest(data)
+    return _digests[cid]
 
 
 def _ascending(devices: tuple[Address, ...]) -> tuple[Address, ...]:

@@ -11,16 +11,16 @@ from functools import lru_cache
 from typing import ClassVar
 
 from coincurve import PrivateKey, PublicKey
-from eth_utils.crypto import keccak
 
 from twins.errors import SignatureError
+from twins.keccak import keccak
 from twins.types import Address, Digest, TwinId, address_of_bytes, digest_bytes
 from twins.words import encode_words
 
 DOMAIN_NAME = "Twinledger"
 DOMAIN_VERSION = "1"
 
-_DOMAIN_TYPE = keccak(text="EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
+_DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # SEC 2 §2.4.1: n / 2
 
 LEAF_TYPES = ("address", "bytes32", "uint64", "bytes32")
@@ -51,7 +51,7 @@ def _separator(chain_id: int, contract: Address) -> bytes:
     return keccak(
         encode_words(
             ("bytes32", "bytes32", "bytes32", "uint256", "address"),
-            (_DOMAIN_TYPE, keccak(text=DOMAIN_NAME), keccak(text=DOMAIN_VERSION), chain_id, contract),
+            (_DOMAIN_TYPE, keccak(DOMAIN_NAME.encode()), keccak(DOMAIN_VERSION.encode()), chain_id, contract),
         )
     )
 
@@ -85,12 +85,30 @@ class Statement:
             SignatureError: not 65 bytes, v not 27 or 28, not on the curve, or s in the upper half: a second valid
                 signature of the same statement would give one contribution two leaves (EIP-2).
         """
-        return _signer(self, domain, signature)
+        made = self, domain, signature
+        found = _signers.get(made)
+        if found is None:
+            found = _signer(*made)
+            believe_signer(*made, found)
+        return found
 
 
-@lru_cache(maxsize=2**16)
+_signers: dict[tuple[Statement, SigningDomain, bytes], Address] = {}
+_MOST = 2**16  # signers that are remembered
+
+
+def believe_signer(statement: Statement, domain: SigningDomain, signature: bytes, signer: Address) -> None:
+    """Remember who signed, for all that hold the same record against it: a station's own check, and every vote.
+
+    Only what this process has recovered, or another of one's own on this machine: from anybody else it would be his
+    word for a signature that nobody looks at again.
+    """
+    if len(_signers) >= _MOST:
+        _signers.clear()
+    _signers[statement, domain, signature] = signer
+
+
 def _signer(statement: Statement, domain: SigningDomain, signature: bytes) -> Address:
-    """Recover a signer once for all that hold the same record against it: a station's own check, and every vote."""
     if len(signature) != 65 or signature[64] not in (27, 28):
         raise SignatureError(f"expected 65 bytes ending in 27 or 28, got {len(signature)}: 0x{signature.hex()}")
     if int.from_bytes(signature[32:64], "big") > _HALF_ORDER:
@@ -130,7 +148,7 @@ class Contribution(Statement):
     """
 
     TYPE = keccak(
-        text="Contribution(bytes32 twin,uint64 round,address station,bytes32 base,bytes32 digest,uint64 examples)"
+        b"Contribution(bytes32 twin,uint64 round,address station,bytes32 base,bytes32 digest,uint64 examples)"
     )
     twin: TwinId
     round: int
@@ -160,7 +178,7 @@ class Receipt(Statement):
         leaf: hash of the contribution's leaf.
     """
 
-    TYPE = keccak(text="Receipt(bytes32 twin,uint64 round,bytes32 leaf)")
+    TYPE = keccak(b"Receipt(bytes32 twin,uint64 round,bytes32 leaf)")
     twin: TwinId
     round: int
     leaf: Digest
@@ -185,7 +203,7 @@ class Attestation(Statement):
             set of updates.
     """
 
-    TYPE = keccak(text="Attestation(bytes32 twin,uint32 round,bytes32 model,uint64 excluded)")
+    TYPE = keccak(b"Attestation(bytes32 twin,uint32 round,bytes32 model,uint64 excluded)")
     twin: TwinId
     round: int
     model: Digest

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from twins.canonical import Json
 from twins.contribution import LEAF_TYPES, contribution_leaf
 from twins.errors import BundleError, FormatError
 from twins.merkle import StandardMerkleTree, leaf_hash
-from twins.types import Address, Digest, digest_of_bytes, parse_address, parse_digest
+from twins.types import Address, Digest, digest_bytes, digest_of_bytes, parse_address, parse_digest
 
 if TYPE_CHECKING:
     from twins.updates import StationUpdate
@@ -53,7 +53,7 @@ class Entry:
         """Return the values of its leaf, of `LEAF_TYPES`."""
         return contribution_leaf(self.device, self.digest, self.examples, self.signature)
 
-    @property
+    @cached_property
     def leaf_digest(self) -> Digest:
         """Hash of its leaf: what stands in the tree, and what a receipt names."""
         return digest_of_bytes(_leaf_hash(self.leaf()))
@@ -169,6 +169,10 @@ class ContributionIndex:
         Raises:
             BundleError: not canonical, a field missing, unknown or out of range, or not in order.
         """
+        return _index(data)
+
+    @classmethod
+    def _parse(cls, data: bytes) -> ContributionIndex:
         try:
             body = canonical.decode(data)
             _require_fields(body, {"contributions", "rejections"})
@@ -185,6 +189,12 @@ class ContributionIndex:
         return index
 
 
+@lru_cache(maxsize=16)
+def _index(data: bytes) -> ContributionIndex:
+    """Parse an index once for all voters of the same process."""
+    return ContributionIndex._parse(data)
+
+
 def contributions_tree(entries: Sequence[Entry]) -> StandardMerkleTree:
     """Return the tree whose root stands on the chain for all of a station's devices.
 
@@ -197,7 +207,7 @@ def contributions_tree(entries: Sequence[Entry]) -> StandardMerkleTree:
 @lru_cache(maxsize=16)
 def _contributions_tree(entries: tuple[Entry, ...]) -> StandardMerkleTree:
     """Hash a station's leaves once for its recorder and for every voter of the same process."""
-    return StandardMerkleTree.of(LEAF_TYPES, (entry.leaf() for entry in entries))
+    return StandardMerkleTree.of_leaves(digest_bytes(entry.leaf_digest) for entry in entries)
 
 
 @lru_cache(maxsize=2**16)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from eth_utils.crypto import keccak
-
 from twins.errors import MerkleError
+from twins.keccak import keccak
 from twins.types import Digest, digest_bytes
 from twins.words import encode_words
 

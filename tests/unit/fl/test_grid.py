@@ -12,7 +12,7 @@ from flwr.common.constant import ErrorCode
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
 
-from fl._flower_private import SERVER_NODE, identify_server, set_message_id, with_content
+from fl._flower_private import SERVER_NODE, identify_server, record_with, reply_with, set_message_id, with_content
 from fl.arrays import to_record
 from fl.grid import InProcessGrid
 from tests.unit.fl.world import genesis
@@ -75,6 +75,27 @@ def test_the_private_parts_of_flower_behave_as_is_relied_on() -> None:
     assert other.metadata.message_id == "m-1"
     assert "config" not in message.content
     assert Message(RecordDict(), reply_to=other).metadata.reply_to_message_id == "m-1"
+
+
+def test_what_is_made_past_flowers_checks_is_what_flower_makes(monkeypatch: pytest.MonkeyPatch) -> None:
+    identify_server(77)
+    message = Message(RecordDict(), 9, MessageType.TRAIN, ttl=60.0, group_id="3", dst_task_id=5)
+    set_message_id(message, "m-1")
+    monkeypatch.setattr("time.time", lambda: message.metadata.created_at + 1)
+    values = {"a": 1, "b": 0.5}
+    content = record_with(RecordDict, {"m": record_with(MetricRecord, values), "c": record_with(ConfigRecord, values)})
+    expected = RecordDict({"m": MetricRecord(values), "c": ConfigRecord(values)})
+    assert content == expected
+    assert [type(record) for record in content.values()] == [MetricRecord, ConfigRecord]
+    assert (vars(content).keys(), content.object_id) == (vars(expected).keys(), expected.object_id)
+    with pytest.raises(TypeError):  # it checks what comes later
+        content["c"]["d"] = None  # type: ignore[call-overload, index]
+    made, flowers = reply_with(content, message), Message(content, reply_to=message)
+    made.metadata.created_at, made.metadata.ttl = flowers.metadata.created_at, flowers.metadata.ttl
+    assert made.metadata == flowers.metadata
+    assert vars(made).keys() == vars(flowers).keys()
+    assert vars(with_content(message, content)).keys() == vars(message).keys()
+    assert reply_with(content, message).metadata.ttl == pytest.approx(59.0)
 
 
 @pytest.mark.parametrize("order", itertools.permutations((2, 3, 5)))

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +102,11 @@ def test_keys_are_sorted_by_utf_16_units_as_in_rfc_8785_section_3_2_3() -> None:
 @given(json_values)
 def test_what_is_encoded_decodes_to_the_same_value(value: canonical.Json) -> None:
     assert canonical.decode(canonical.encode(value)) == value
+
+
+@given(json_values | st.floats(allow_nan=False, allow_infinity=False) | st.floats(-1e-3, 1e-3) | st.floats(-1e17, 1e17))
+def test_the_bytes_are_those_of_rfc8785(value: canonical.Json) -> None:
+    assert canonical.encode({"one": [value], "two": value}) == rfc8785.dumps({"one": [value], "two": value})
 
 
 @given(st.floats(2**53, 1e21) | st.floats(-1e21, -(2**53)))

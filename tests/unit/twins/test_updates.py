@@ -32,6 +32,23 @@ def test_weights_and_metrics_come_back_from_a_payload(model: TwinModel, metrics:
     assert update.digest == sha256_digest(update.payload)
 
 
+@given(models, st.dictionaries(st.text(max_size=3), st.integers(-9, 9) | st.floats(allow_nan=False), max_size=3))
+def test_what_is_known_of_an_update_is_what_its_payload_says(model: TwinModel, metrics: dict[str, float]) -> None:
+    try:
+        made = DeviceUpdate.of(DEVICE, 1, model, metrics, b"")
+    except FormatError:  # an infinity, a lone surrogate
+        return
+    read = DeviceUpdate(DEVICE, 1, made.payload, b"")
+    assert (made, made.digest, made.entry) == (read, read.digest, read.entry)
+    assert [(k, v.hex()) for k, v in made.metrics().items()] == [(k, v.hex()) for k, v in read.metrics().items()]
+
+
+@pytest.mark.parametrize("value", [True, "0.5", None, [0.5]])
+def test_a_metric_that_is_no_number_is_refused_also_where_it_was_made(value: object) -> None:
+    with pytest.raises(BundleError):
+        DeviceUpdate.of(DEVICE, 1, MODEL, {"train_loss": value}, b"").metrics()  # type: ignore[dict-item]
+
+
 def test_the_digest_covers_the_metrics_too() -> None:
     payloads = {DeviceUpdate.encode_payload(MODEL, {"loss": loss}) for loss in (0.5, 0.25)}
     assert len({DeviceUpdate(DEVICE, 1, payload, b"").digest for payload in payloads}) == 2
