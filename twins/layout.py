@@ -91,7 +91,10 @@ def read(data: bytes) -> Tensors:
 
 
 def _header(data: bytes) -> bytes:
-    return data[8 : 8 + int.from_bytes(data[:8], "little")]
+    length = int.from_bytes(data[:8], "little")
+    return (
+        data[8 : 8 + length] if 8 + length <= len(data) else b""
+    )  # one that isn't all there is safetensors' to refuse
 
 
 def _rest(header: bytes) -> bytes | None:

@@ -47,6 +47,9 @@ def file(rest: bytes, data: bytes, note: bytes = b'"a"') -> bytes:
 ONE = b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
 
 
+NONE = b'"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}'
+
+
 @pytest.mark.parametrize(
     "data",
     {
@@ -57,11 +60,13 @@ ONE = b'"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
         "a note with an escape that isn't one": file(ONE, bytes(4), rb'"\q"'),
         "a note of no UTF-8": file(ONE, bytes(4), b'"\xff"'),
         "a second note": file(b'"__metadata__":{"note":"b"},' + ONE, bytes(4)),
+        "a header longer than the file": struct.pack("<Q", 1000) + file(NONE, b"")[8:],
     }.items(),
     ids=lambda case: case[0],
 )
 def test_a_known_layout_lets_nothing_pass_that_safetensors_refuses(data: tuple[str, bytes]) -> None:
     assert layout.read(file(ONE, b"\0\0\x80?"))["a"].tolist() == [1.0]
+    assert layout.read(file(NONE, b""))["a"].tolist() == []
     for _ in range(2):
         with pytest.raises((SafetensorError, ValueError)):
             load(data[1])
