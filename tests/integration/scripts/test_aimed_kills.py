@@ -23,7 +23,7 @@ KILLS = (
     Aim(f"{LEDGER}.genesis", after=True),
     Aim(f"{REGISTRY}.set_roster", 1, after=True),
     Aim(f"{LEDGER}.open_round", after=True),
-    Aim(f"{DEVICE}.encode_payload", 2),
+    Aim(f"{DEVICE}.of", 2),
     Aim(f"{LEDGER}.submit_update"),
     Aim(f"{LEDGER}.submit_update", after=True),
     Aim(f"{LEDGER}.submit_update", 2, after=True),
@@ -59,7 +59,7 @@ def test_killed_before_and_after_every_kind_of_write_a_run_ends_where_an_undistu
 INTERRUPTS = (
     Aim("scripts.station_parts:initial_model", number=signal.SIGINT),
     Aim(f"{REGISTRY}.register_twin", number=signal.SIGINT),
-    Aim(f"{DEVICE}.encode_payload", 2, number=signal.SIGINT),
+    Aim(f"{DEVICE}.of", 2, number=signal.SIGINT),
     Aim("chain.recorder:encode_payloads", number=signal.SIGINT),
     Aim(f"{STORE}._write", 3, number=signal.SIGINT),
     Aim(f"{LEDGER}.submit_update", 2, after=True, number=signal.SIGINT),
