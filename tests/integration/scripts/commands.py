@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from chain.connection import Chain
-from scripts import audit, deploy, devnet, dispute, grants, guard, rounds, station
+from scripts import audit, deploy, devnet, dispute, grants, guard, integrity, rounds, station
 from scripts.cli import execute
 
 PROJECT = Path(__file__).parents[3]
@@ -69,6 +69,7 @@ class Place:
             "dispute": dispute.app,
             "grants": grants.app,
             "guard": guard.app,
+            "integrity": integrity.app,
         }
         out, err = io.StringIO(), io.StringIO()
         with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
