@@ -22,6 +22,7 @@ from scripts.flower import ROOT
 _TIED = ROOT / "devnet" / "tied.py"
 _GRACE = 10.0  # seconds that a program may take to end
 _LONGEST = 30.0  # seconds between attempts to start what always dies
+_TAIL, _LINE = 4096, 200  # bytes of a log that are looked at for its last words, and characters of these
 _STEADY = 60.0  # seconds after which a program counts as one that runs
 
 
@@ -85,7 +86,8 @@ class Children:
         for child in self._children:
             code = None if child.process is None else child.process.poll()
             if code is not None:
-                self._notice(f"{child.program.name} ended with {_said(code)}; started again (log: {child.program.log})")
+                why = f"{_said(code)}{_last_words(child.program.log)}"
+                self._notice(f"{child.program.name} ended with {why}; started again (log: {child.program.log})")
                 child.deaths = 1 if monotonic() - child.begun > _STEADY else child.deaths + 1
                 child.process, child.again = None, monotonic() + min(_LONGEST, 2.0 ** (child.deaths - 1) - 1)
             if child.process is None and monotonic() >= child.again:
@@ -136,6 +138,16 @@ def _signal(child: Child, number: signal.Signals) -> None:
     assert child.process is not None
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.process.pid, number)
+
+
+def _last_words(log: Path) -> str:
+    """Return the last line of a log, for the notice: whoever reads that may not have the log any more."""
+    with suppress(OSError), log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - _TAIL))
+        lines = stream.read().decode(errors="replace").split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        return f" ({said[-_LINE:]})" if said else ""
+    return ""
 
 
 def _said(code: int) -> str:
