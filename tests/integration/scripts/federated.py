@@ -32,7 +32,7 @@ from twins.archive import Archive
 from twins.manifest import TwinPolicy
 from twins.types import twin_id
 
-SECONDS = 150.0  # against a hang
+SECONDS = 400.0  # against a hang: after a kill Flower takes a node for connected for a minute, more than once here
 FLOWERS = ("flower-superlink", "flower-supernode", "flower-superexec", "flwr-serverapp", "flwr-clientapp", "flwr")
 OURS = ("warm_clientapp.py", "fleet_gate.py")
 

@@ -28,7 +28,7 @@ PAGE = PROJECT / "docs" / "deployment.md"
 KEY = "59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d"  # of Hardhat's account 1, which the page names
 PARTIES = ("authority", "station", "device")
 UNIT = re.compile(r"```ini\n(.*?)```", re.DOTALL)
-SECONDS = 150.0  # against a hang
+SECONDS = 300.0  # against a hang
 
 
 def section() -> str:
