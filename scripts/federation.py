@@ -57,8 +57,8 @@ from scripts.session import enrol
 from scripts.settings import FRESH_ENOUGH, RunSettings, require_possible
 from scripts.signals import end_on_sigterm
 from scripts.signing import signing
-from scripts.station import PossessionOption
 from scripts.station_app import StationFile
+from scripts.station_options import PossessionOption
 from scripts.station_run import StationOptions
 from twins.archive import Archive
 from twins.manifest import TwinPolicy
@@ -219,8 +219,7 @@ def prepare(
                 folder / f"device-{index:04d}", index, reach.home.device_key(settings.seed, index), next(ports)
             )
             own.write_data(partitions[index])
-            if not own.node_key.exists():
-                make_node_key(own.node_key)
+            make_node_key(own.node_key)
             sign_node(index, own.node_key, own.key, account.address, network.domain).save(place.nodes)
             devices.append(own)
         options = replace(station_options(settings, network, reach, number, rounds), possession=possession)

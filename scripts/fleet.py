@@ -16,6 +16,7 @@ devnet scripts/federation.py does everything at once.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,26 +29,21 @@ from fl.datasets import get
 from fl.deployed import Patience
 from scripts.certificates import SERVER_DAYS, Authority, request_certificate
 from scripts.cli import (
-    DEFAULT_HOME,
     BadInputError,
-    HomeOption,
     PlainCommand,
-    RpcOption,
     application,
     command,
     err,
     out,
     run,
 )
-from scripts.connections import ConfirmationsOption, IpfsOption, IpfsTokensOption, PatienceOption, ReplicasOption
 from scripts.federation_files import StationPlace, warm_apps, write_bytes
 from scripts.flower import connect
 from scripts.home import create_private
-from scripts.keys import PasswordOption
 from scripts.node_files import make_node_key, sign_node
-from scripts.rule_options import ReaderOption
-from scripts.station import PossessionOption, TrustOption
+from scripts.record_options import with_options
 from scripts.station_app import StationFile
+from scripts.station_options import follower
 from scripts.station_run import StationOptions
 from twins.contribution import SigningDomain
 from twins.errors import FormatError
@@ -120,8 +116,7 @@ def device(
     own, node_key = key or folder / "device.key", folder / "node.key"
     if key is None:
         create_private(own, PrivateKey().secret.hex())
-    if not node_key.exists():
-        make_node_key(node_key)
+    make_node_key(node_key)
     if dataset is not None:
         partitions = get(dataset).load(split, devices)
         if index >= len(partitions):
@@ -147,46 +142,19 @@ def apps(
 @command("""Write station.json, which the station's ServerApp is told, and Flower's connection to its SuperLink.
 
 Devices' files go into FOLDER/nodes, superlink.pem, superlink.key and ca.pem into FOLDER.""")
+@with_options(follower)
 def station(
+    follower: StationOptions,
     folder: Annotated[Path, typer.Argument(help="The station's.", show_default=False)],
     key: Annotated[Path, typer.Option(help="The station's key file: hex, or encrypted (.json).", exists=True)],
-    twin: Annotated[str, typer.Option(help="Name of the twin.")] = "watch",
     rounds: Annotated[int | None, typer.Option(help="Stop when the head is at this round [never].", min=1)] = None,
     port: Annotated[int, typer.Option(help="Of its SuperLink.", min=1, max=65535)] = SUPERLINK,
     deadline: Annotated[float, typer.Option(help="Seconds to wait for a device's reply.", min=1)] = Patience.deadline,
     gather: Annotated[float, typer.Option(help="Seconds to wait for a device to connect, once.", min=0)] = 60.0,
-    possession: PossessionOption = True,
-    trust: TrustOption = None,
-    reader: ReaderOption = None,
-    password_file: PasswordOption = None,
-    home: HomeOption = DEFAULT_HOME,
-    deployment: Annotated[Path | None, typer.Option(help="Deployment file [HOME/deployment.json].")] = None,
-    rpc: RpcOption = None,
-    ipfs: IpfsOption = None,
-    ipfs_tokens: IpfsTokensOption = None,
-    replicas: ReplicasOption = None,
-    confirmations: ConfirmationsOption = None,
-    patience: PatienceOption = None,
 ) -> None:
     """Prepare a station (see --help)."""
     place = StationPlace(folder, port, 0)
-    options = StationOptions(
-        twin=twin,
-        home=home,
-        key=key,
-        password_file=password_file,
-        rounds=rounds,
-        possession=possession,
-        trust=tuple(trust or ()),
-        readers=tuple(reader or ()),
-        deployment=deployment,
-        rpc=rpc,
-        ipfs=tuple(ipfs or ()),
-        ipfs_tokens=ipfs_tokens,
-        replicas=replicas,
-        confirmations=confirmations,
-        patience=patience,
-    )
+    options = replace(follower, key=key, rounds=rounds)
     account = options.signer(options.network())  # what is wrong with key, chain or contracts is told now, not in a log
     place.nodes.mkdir(parents=True, exist_ok=True, mode=0o700)
     connect(place.flower, place.address, folder / "ca.pem")

@@ -16,37 +16,26 @@ head is at --rounds, 2 it can't go on, 130 Ctrl-C, 143 SIGTERM.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from fl.engines import Engine
-from scripts.cli import DEFAULT_HOME, BadInputError, HomeOption, JsonOption, RpcOption, command, run
-from scripts.connections import ConfirmationsOption, IpfsOption, IpfsTokensOption, PatienceOption, ReplicasOption
+from scripts.cli import BadInputError, JsonOption, command, run
 from scripts.engine_options import CohortOption, EngineOption, ThreadsOption, WorkersOption, opened, settled, wished
 from scripts.home import Home
-from scripts.keys import PasswordOption
-from scripts.rule_options import ReaderOption
+from scripts.record_options import with_options
 from scripts.signals import end_on_sigterm
+from scripts.station_options import follower
 from scripts.station_run import LocalDevices, StationOptions, StationPlan, be_station, printer
-
-TrustOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="MODULE:NAME",
-        help="A data set or strategy of somebody's own that the twin may name; its code is run. May be repeated.",
-    ),
-]
-PossessionOption = Annotated[
-    bool,
-    typer.Option("--possession/--no-possession", help="Prove possession in every slot beside the rounds."),
-]
 
 
 @command(__doc__)
+@with_options(follower)
 def main(
-    twin: Annotated[str, typer.Option(help="Name of the twin.")] = "watch",
+    follower: StationOptions,
     key: Annotated[
         Path | None, typer.Option(help="The station's key file: hex, or encrypted (.json).", show_default=False)
     ] = None,
@@ -62,22 +51,10 @@ def main(
     ] = None,
     rounds: Annotated[int | None, typer.Option(help="Stop when the twin's head is at this round.", min=1)] = None,
     follow: Annotated[bool, typer.Option("--follow", help="Never stop.")] = False,
-    possession: PossessionOption = True,
-    trust: TrustOption = None,
-    reader: ReaderOption = None,
-    password_file: PasswordOption = None,
     engine: EngineOption = "auto",
     workers: WorkersOption = None,
     cohort: CohortOption = None,
     threads: ThreadsOption = None,
-    home: HomeOption = DEFAULT_HOME,
-    deployment: Annotated[Path | None, typer.Option(help="Deployment file [HOME/deployment.json].")] = None,
-    rpc: RpcOption = None,
-    ipfs: IpfsOption = None,
-    ipfs_tokens: IpfsTokensOption = None,
-    replicas: ReplicasOption = None,
-    confirmations: ConfirmationsOption = None,
-    patience: PatienceOption = None,
     json_output: JsonOption = False,
 ) -> None:
     """Be a station (see --help)."""
@@ -86,26 +63,9 @@ def main(
     if (key is None) == (account is None):
         raise BadInputError("--key and --account: expected one of them")
     end_on_sigterm()
-    options = StationOptions(
-        twin=twin,
-        home=home,
-        key=key,
-        account=account,
-        password_file=password_file,
-        rounds=rounds,
-        possession=possession,
-        trust=tuple(trust or ()),
-        readers=tuple(reader or ()),
-        deployment=deployment,
-        rpc=rpc,
-        ipfs=tuple(ipfs or ()),
-        ipfs_tokens=ipfs_tokens,
-        replicas=replicas,
-        confirmations=confirmations,
-        patience=patience,
-    )
+    options = replace(follower, key=key, account=account, rounds=rounds)
     wish = wished(engine, workers, cohort, threads)
-    place = Home(home)
+    place = Home(options.home)
 
     def engine_for(plan: StationPlan) -> AbstractContextManager[Engine]:
         return opened(settled(wish, plan.settings, plan.ahead, place, plan.settings.stations))
