@@ -9,8 +9,6 @@ from benchmarks.fleet_watch import HEARD, ROLES, STEPS
 
 Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
 
-_NODES = "SuperNodes"
-
 _PHASES = {
     "train": "train",
     "evaluate": "evaluate the new head",
@@ -25,12 +23,11 @@ def deployment(figures: Mapping[str, Any], table: Table) -> str:
     cells = []
     for row in rows:
         shares = [f"{row[name]:.1f} ({row[name] / row['seconds']:.0%})" for name in _PHASES]
-        name = f"{row['nodes']}{', cold' if row.get('cold') else ''}"
         least, most = row["range"]
-        cells.append([name, f"{row['seconds']:.1f}", f"{least:.1f}–{most:.1f}", *shares])
+        cells.append([_named(row), f"{row['seconds']:.1f}", f"{least:.1f}–{most:.1f}", *shares])
     inside = [
         [
-            f"{row['nodes']}{', cold' if row.get('cold') else ''}, {kind}",
+            f"{_named(row)}, {kind}",
             *(f"{row['steps'][kind].get(step, 0.0):.2f}" for step in (*STEPS, HEARD)),
         ]
         for row in rows
@@ -67,11 +64,15 @@ which there is no setting. All that is left is computing, and grows with the nod
 
 CPU of the programs as shares of one core, seconds of the SuperLink's CPU a node and round, and memory in MB:
 
-{table([_NODES, *ROLES, "SuperLink, s a node", *(f"{role}, MB" for role, _ in _memory(1))], links)}
+{table(["SuperNodes", *ROLES, "SuperLink, s a node", *(f"{role}, MB" for role, _ in _memory(1))], links)}
 
 From {first["nodes"]} to {last["nodes"]} SuperNodes the SuperLink needs {a_node:.2f} s of its one core more for each
 node and round: **{60 / a_node:,.0f} nodes with a round each minute**, {600 / a_node:,.0f} with one each ten minutes.
 """
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    return f"{row['nodes']}{', cold' if row.get('cold') else ''}"
 
 
 def _memory(nodes: int) -> tuple[tuple[str, int], ...]:

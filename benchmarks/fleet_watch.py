@@ -12,6 +12,8 @@ from typing import Any, Self
 
 import psutil
 
+from scripts.told import whole_since
+
 ROLES = ("flower-superlink", "fleet_gate.py", "flwr-serverapp", "flower-supernode", "flower-superexec")
 """Programs whose CPU time is measured; that of ClientApps ends with them and isn't."""
 
@@ -74,11 +76,7 @@ class Timeline(_Watch):
             start = self._read.get(file, 0)
             if file.stat().st_size == start:
                 continue
-            with file.open("rb") as stream:
-                stream.seek(start)
-                added = stream.read()
-            added = added[: added.rfind(b"\n") + 1]
-            self._read[file] = start + len(added)
+            self._read[file], added = whole_since(file, start)
             for line in added.decode(errors="replace").splitlines():
                 for step, words in STEPS.items():
                     if words in line:

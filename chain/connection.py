@@ -24,7 +24,7 @@ from chain.looks import Read as Read
 from chain.nodes import CONFIRMATIONS as CONFIRMATIONS
 from chain.receipts import Log as Log
 from chain.receipts import Receipt as Receipt
-from chain.receipts import hex_bytes
+from chain.receipts import hex_bytes, parse_logs
 from chain.transactions import Transactions
 from chain.watch import Watch
 from twins.types import Address
@@ -115,7 +115,7 @@ class Chain(Looks):
             if found is not None:
                 return found
             to_block = newest
-        return sorted(self._pages(address, topics, from_block, to_block), key=lambda log: (log.block, log.log_index))
+        return [log for page in self._pages(address, topics, from_block, to_block) for log in page]
 
     def _newest_logs(self, address: Address, topics: Sequence[object], from_block: int) -> tuple[int, list[Log] | None]:
         """Ask for all at once: rounds look at few blocks, and often.
@@ -131,10 +131,9 @@ class Chain(Looks):
         last = int(newest, 16)
         if last - from_block >= _LARGEST_PAGE:  # what a node says to so many blocks may be cut short
             return last, None
-        logs = (Log.parse(item) for item in found)
-        return last, sorted(logs, key=lambda log: (log.block, log.log_index))
+        return last, parse_logs(found)
 
-    def _pages(self, address: Address, topics: Sequence[object], first: int, last: int) -> Iterator[Log]:
+    def _pages(self, address: Address, topics: Sequence[object], first: int, last: int) -> Iterator[list[Log]]:
         page = _LARGEST_PAGE
         while first <= last:
             end = min(first + page - 1, last)
@@ -146,7 +145,7 @@ class Chain(Looks):
                     raise
                 page = (end - first + 1) // 2
                 continue
-            yield from (Log.parse(item) for item in found)
+            yield parse_logs(found)
             first, page = end + 1, min(page * 2, _LARGEST_PAGE)
 
     def receipt(self, hash_: str) -> Receipt:

@@ -12,7 +12,7 @@ from chain.errors import RpcError
 from chain.event_classes import Event
 from chain.events import decode_events
 from chain.looks import Look
-from chain.receipts import Log
+from chain.receipts import Log, parse_logs, position
 from twins.types import Address
 
 _DEPTH = 5  # times the confirmations: what lies deeper than that is kept, and the rest asked for each time
@@ -71,7 +71,7 @@ class EventLog:
             undecoded = [entry for entry in found if entry.event is None]
             for entry, event in zip(undecoded, decode_events([e.log for e in undecoded], kinds), strict=True):
                 entry.event = event
-        found.sort(key=lambda entry: (entry.log.block, entry.log.log_index))
+        found.sort(key=lambda entry: position(entry.log))
         return [entry.event for entry in found if entry.event is not None]
 
     def _renew(self, look: Look) -> None:
@@ -103,7 +103,7 @@ class EventLog:
             return None
         if block is None or block["hash"] != self._kept_hash:
             return None
-        return sorted((Log.parse(item) for item in found), key=lambda log: (log.block, log.log_index))
+        return parse_logs(found)
 
     def _keep(self, look: Look) -> None:
         """Put aside what no reorganisation takes back, now and then: it costs a request where blocks come by time."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,16 @@ class Log:
             log_index=int(item["logIndex"], 16),
             transaction=item["transactionHash"],
         )
+
+
+def parse_logs(items: Iterable[Mapping[str, Any]]) -> list[Log]:
+    """Read what ``eth_getLogs`` answers; return it in the order of the chain."""
+    return sorted(map(Log.parse, items), key=position)
+
+
+def position(log: Log) -> tuple[int, int]:
+    """Return where on the chain an event is."""
+    return log.block, log.log_index
 
 
 @dataclass(frozen=True)

@@ -44,20 +44,25 @@ def with_content(message: Message, content: RecordDict) -> Message:
 def reply_with(content: RecordDict, message: Message) -> Message:
     """Return ``Message(content, reply_to=message)``: what of that was checked when the message was made isn't again."""
     asked, now = message.metadata.__dict__, time.time()
+    own = {
+        "_message_id": "",
+        "_src_node_id": asked["_dst_node_id"],
+        "_dst_node_id": asked["_src_node_id"],
+        "_src_task_id": asked["_dst_task_id"],
+        "_dst_task_id": asked["_src_task_id"],
+        "_reply_to_message_id": asked["_message_id"],
+        "_created_at": now,
+        "_ttl": asked["_created_at"] + asked["_ttl"] - now,
+        "_delivered_at": "",
+    }
+    return message_with(metadata_with({**asked, **own}), content)
+
+
+def metadata_with(values: dict[str, Any]) -> Metadata:
+    """Return the metadata of which ``vars`` gave these values."""
     metadata = Metadata.__new__(Metadata)
-    metadata.__dict__.update(
-        asked,
-        _message_id="",
-        _src_node_id=asked["_dst_node_id"],
-        _dst_node_id=asked["_src_node_id"],
-        _src_task_id=asked["_dst_task_id"],
-        _dst_task_id=asked["_src_task_id"],
-        _reply_to_message_id=asked["_message_id"],
-        _created_at=now,
-        _ttl=asked["_created_at"] + asked["_ttl"] - now,
-        _delivered_at="",
-    )
-    return message_with(metadata, content)
+    metadata.__dict__.update(values)
+    return metadata
 
 
 def message_with(metadata: Metadata, content: RecordDict | None, error: Error | None = None) -> Message:

@@ -7,7 +7,7 @@ masked, not dropped: short batches are filled up with weight 0, and who has fini
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -104,7 +104,8 @@ def train_stacked(
     momenta = {name: torch.zeros_like(tensor) for name, tensor in weights.items()}
     totals = torch.zeros(len(members), dtype=torch.float64, device=device)
     perceptron = Perceptron.of(network) if data.x.dim() == 2 else None
-    step = perceptron.step if perceptron is not None else partial(_step, network)
+    forward = vmap(lambda own, x: functional_call(network, own, (x,)), randomness="error")
+    step = perceptron.step if perceptron is not None else partial(_step, forward)
     for active, x, y, share, counted in data.steps():
         now, moving = ({name: t[:active] for name, t in stacked.items()} for stacked in (weights, momenta))
         losses = step(now, moving, start, task, proximal_mu, x, y, share)
@@ -115,7 +116,7 @@ def train_stacked(
 
 
 def _step(
-    network: nn.Module,
+    forward: Callable[[Stacked, Tensor], Tensor],
     weights: Stacked,
     momenta: Stacked,
     start: Stacked,
@@ -125,8 +126,7 @@ def _step(
     y: Tensor,
     share: Tensor,
 ) -> Tensor:
-    """Take one step with any network; as `Perceptron.step`."""
-    forward = vmap(lambda own, x: functional_call(network, own, (x,)), randomness="error")
+    """Take one step with any network, by what computes all members' logits; as `Perceptron.step`."""
     now = {name: tensor.detach().requires_grad_() for name, tensor in weights.items()}
     logits = forward(now, x)
     losses = functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape) * share

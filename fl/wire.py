@@ -12,7 +12,7 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 from flwr.app.metadata import Metadata
 
-from fl._flower_private import message_with, record_with
+from fl._flower_private import message_with, metadata_with, record_with
 from fl.checked import CheckedReply
 from fl.engines import Call, Check
 from twins.updates import DeviceUpdate
@@ -39,7 +39,7 @@ def unpack_calls(packed: Sequence[Packed]) -> list[Call]:
     """Return what `pack_calls` was given: the inverse, but for what the messages shared of dictionaries."""
     return [
         (
-            message_with(_metadata(metadata), _unpacked(content)),
+            message_with(metadata_with(metadata), _unpacked(content)),
             Context(run_id, node_id, node_config, _unpacked(state), run_config),
         )
         for metadata, content, (run_id, node_id, node_config, state, run_config) in packed
@@ -60,7 +60,7 @@ def pack_replies(replies: Sequence[Message], calls: Sequence[Call], check: Check
 
 def unpack_replies(packed: Sequence[Packed]) -> list[tuple[Message, RecordDict]]:
     """Return replies and states."""
-    return [(_reply(_metadata(metadata), said), _unpacked(state)) for metadata, said, state in packed]
+    return [(_reply(metadata_with(metadata), said), _unpacked(state)) for metadata, said, state in packed]
 
 
 def _reply(metadata: Metadata, said: object) -> Message:
@@ -77,9 +77,3 @@ def _records(content: RecordDict) -> list[tuple[str, int, dict[str, Any]]]:
 
 def _unpacked(records: Sequence[tuple[str, int, dict[str, Any]]]) -> RecordDict:
     return record_with(RecordDict, {name: record_with(_KINDS[kind], values) for name, kind, values in records})
-
-
-def _metadata(values: dict[str, Any]) -> Metadata:
-    metadata = Metadata.__new__(Metadata)
-    metadata.__dict__.update(values)
-    return metadata

@@ -17,12 +17,13 @@ from time import monotonic
 
 import psutil  # type: ignore[import-untyped]
 
+from chain.hardhat_node import tail
 from scripts.flower import ROOT
 
 _TIED = ROOT / "devnet" / "tied.py"
 _GRACE = 10.0  # seconds that a program may take to end
 _LONGEST = 30.0  # seconds between attempts to start what always dies
-_TAIL, _LINE = 4096, 200  # bytes of a log that are looked at for its last words, and characters of these
+_LINE = 200  # characters of a log's last words
 _STEADY = 60.0  # seconds after which a program counts as one that runs
 
 
@@ -142,12 +143,8 @@ def _signal(child: Child, number: signal.Signals) -> None:
 
 def _last_words(log: Path) -> str:
     """Return the last line of a log, for the notice: whoever reads that may not have the log any more."""
-    with suppress(OSError), log.open("rb") as stream:
-        stream.seek(max(0, log.stat().st_size - _TAIL))
-        lines = stream.read().decode(errors="replace").split("\n")
-        said = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f" ({said[-_LINE:]})" if said else ""
-    return ""
+    said = tail(log).strip().rpartition("\n")[2]
+    return f" ({said[-_LINE:]})" if said else ""
 
 
 def _said(code: int) -> str:

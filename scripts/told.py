@@ -41,15 +41,21 @@ Tell = Callable[[Told], None]
 
 def lines_since(file: Path, start: int) -> tuple[int, list[dict[str, Any]]]:
     """Return how far a file of such lines has been read now, and the whole lines from byte ``start`` to there."""
-    with file.open("rb") as stream:
-        stream.seek(start)
-        data = stream.read()
-    whole = data[: data.rfind(b"\n") + 1]  # somebody may be writing just now
+    end, whole = whole_since(file, start)
     lines = []
     for line in whole.splitlines():
         with suppress(ValueError):  # cut off where its writer was killed
             lines.append(json.loads(line))
-    return start + len(whole), lines
+    return end, lines
+
+
+def whole_since(file: Path, start: int) -> tuple[int, bytes]:
+    """Return how far a file that grows has been read now, and its whole lines from byte ``start`` to there."""
+    with file.open("rb") as stream:
+        stream.seek(start)
+        data = stream.read()
+    whole = data[: data.rfind(b"\n") + 1]  # somebody may be writing just now
+    return start + len(whole), whole
 
 
 def slot_told(step: SlotStep) -> Told:

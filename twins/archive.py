@@ -12,6 +12,7 @@ from twins.encryption import Keyring, encryption_context
 from twins.errors import FormatError, ManifestError
 from twins.manifest import ArtifactRef, Manifest, StationUpdateManifest
 from twins.model import TwinModel
+from twins.remembered import remember
 from twins.store import ArtifactStore
 from twins.types import Address, Cid, Digest, parse_address, sha256_digest
 from twins.updates import ContributionIndex, DeviceUpdate, Entry, decode_payloads, device_order
@@ -146,11 +147,8 @@ def _digest_of(cid: Cid, data: bytes) -> Digest:
 
     So bytes that a station's process has hashed when it stored them are hashed once by each voter, not twice.
     """
-    if cid not in _digests:
-        if len(_digests) >= _REMEMBERED:
-            _digests.clear()
-        _digests[cid] = sha256_digest(data)
-    return _digests[cid]
+    found = _digests.get(cid)
+    return remember(_digests, cid, sha256_digest(data), _REMEMBERED) if found is None else found
 
 
 def _ascending(devices: tuple[Address, ...]) -> tuple[Address, ...]:

@@ -14,6 +14,7 @@ from coincurve import PrivateKey, PublicKey
 
 from twins.errors import SignatureError
 from twins.keccak import keccak
+from twins.remembered import remember
 from twins.types import Address, Digest, TwinId, address_of_bytes, digest_bytes
 from twins.words import encode_words
 
@@ -103,9 +104,7 @@ def believe_signer(statement: Statement, domain: SigningDomain, signature: bytes
     Only what this process has recovered, or another of one's own on this machine: from anybody else it would be his
     word for a signature that nobody looks at again.
     """
-    if len(_signers) >= _MOST:
-        _signers.clear()
-    _signers[statement, domain, signature] = signer
+    remember(_signers, (statement, domain, signature), signer, _MOST)
 
 
 def _signer(statement: Statement, domain: SigningDomain, signature: bytes) -> Address:

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from twins.remembered import remember
+
 Tensors = Mapping[str, NDArray[np.float32]]
 _Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -60,7 +62,7 @@ def write(tensors: Tensors, note: str | None) -> bytes:
         data = save(dict(tensors), metadata=None if note is None else {"note": note})
         rest = _rest(_header(data))
         if rest is not None:
-            _remember(_rests, shapes, rest)
+            remember(_rests, shapes, rest, _MOST)
         return data
     noted = b"{" if note is None else b'{"__metadata__":{"note":' + _quoted(note).encode() + b"},"
     length = len(noted) + len(rest)
@@ -84,7 +86,7 @@ def read(data: bytes) -> Tensors:
         tensors = load(data)
         learned = _layout(rest)
         if learned is not None:
-            _remember(_layouts, rest, learned)
+            remember(_layouts, rest, learned, _MOST)
         return tensors
     numbers = np.frombuffer(data, np.float32, offset=8 + len(header)) if layout.size else np.zeros(0, np.float32)
     return {name: numbers[begin:end].reshape(shape) for name, shape, begin, end in layout.places}
@@ -92,9 +94,9 @@ def read(data: bytes) -> Tensors:
 
 def _header(data: bytes) -> bytes:
     length = int.from_bytes(data[:8], "little")
-    return (
-        data[8 : 8 + length] if 8 + length <= len(data) else b""
-    )  # one that isn't all there is safetensors' to refuse
+    if 8 + length > len(data):  # safetensors' to refuse
+        return b""
+    return data[8 : 8 + length]
 
 
 def _rest(header: bytes) -> bytes | None:
@@ -120,9 +122,3 @@ def _layout(rest: bytes) -> _Layout | None:
 def _place(name: str, entry: Mapping[str, Any]) -> tuple[str, tuple[int, ...], int, int]:
     begin, end = entry["data_offsets"]
     return name, tuple(entry["shape"]), begin // 4, end // 4
-
-
-def _remember(known: dict[Any, Any], key: object, value: object) -> None:
-    if len(known) >= _MOST:
-        known.clear()
-    known[key] = value

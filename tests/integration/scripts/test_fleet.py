@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -13,12 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from chain.ports import free_ports
+from scripts.told import lines_since
 from tests.integration.scripts.commands import PROJECT, Place
 from tests.integration.scripts.federated import gone
 
@@ -51,10 +50,6 @@ def units() -> dict[str, dict[str, list[str]]]:
                 settings.setdefault(name, []).append(value)
         found[settings["Description"][0]] = settings
     return found
-
-
-def lines_of(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 class Machines:
@@ -184,7 +179,9 @@ def test_the_commands_and_units_of_the_page_make_a_federation_of_several_machine
             assert time.monotonic() < deadline, machines.logs()
             time.sleep(1.0)
         told = machines.etc("station") / "told.jsonl"
-        while not (told.exists() and any(line["event"] == "head" and line["round"] for line in lines_of(told))):
+        while not (
+            told.exists() and any(line["event"] == "head" and line["round"] for line in lines_since(told, 0)[1])
+        ):
             tend()  # a SuperNode ends as long as its station has not let it in
             assert time.monotonic() < deadline, machines.logs()
             time.sleep(0.5)
