@@ -25,7 +25,7 @@ from twins.aggregation import function_of
 from twins.archive import Archive
 from twins.contribution import SigningDomain
 from twins.encryption import Keyring
-from twins.errors import TwinsError
+from twins.errors import StoreError, TwinsError
 from twins.manifest import TwinManifest, TwinModelManifest
 from twins.model import TwinModel
 from twins.types import Address, Digest, TwinId
@@ -82,7 +82,8 @@ class Auditor:
 
         Raises:
             TwinRegistryUnknownTwin: no such twin.
-            ChainError: the chain can't be read. (What is wrong with the record is a finding, never an exception.)
+            ChainError, StoreError: chain or store can't be read. (What is wrong with the record is a finding, never an
+                exception.)
         """
         lineage = Lineage.read(twin, self.registry, self.ledger, self.since)
         walk = _Walk(self, lineage)
@@ -229,6 +230,8 @@ class _Walk:
         where = f"round {recorded.round}, station {recorded.station}, station model"
         try:
             base = self._base(recorded.base)
+        except StoreError:
+            raise
         except TwinsError as error:
             yield Finding("tier-1", where, f"the base model {recorded.base} to aggregate from", str(error))
             return

@@ -15,7 +15,7 @@ from twins.aggregation import function_of
 from twins.archive import Archive
 from twins.contribution import SigningDomain
 from twins.encryption import Keyring
-from twins.errors import AggregationError, ArtifactError, NoGrantError, TwinsError
+from twins.errors import AggregationError, ArtifactError, NoGrantError, StoreError, TwinsError
 from twins.manifest import StationUpdateManifest
 from twins.model import Schema, TwinModel
 from twins.types import Digest
@@ -49,7 +49,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Gatherer:
-    """Fetches evidence of one twin's updates. Raises nothing for bad evidence.
+    """Fetches evidence of one twin's updates. Bad evidence is a finding; only the store's own failure is raised.
 
     Attributes:
         archive: where the artifacts are; not trusted.
@@ -69,6 +69,9 @@ class Gatherer:
         Args:
             recorded: the chain's event.
             roster_root: of the station when it submitted.
+
+        Raises:
+            StoreError: the store itself failed: no node answers, or the disk fails.
         """
         findings: list[Finding] = []
         where = f"round {recorded.round}, station {recorded.station}"
@@ -142,7 +145,14 @@ def forged_entry(evidence: Evidence, domain: SigningDomain) -> Entry | None:
 
 
 def unreadable(where: str, error: TwinsError) -> Finding:
-    """Turn a failed fetch or parse into a finding."""
+    """Turn a failed fetch or parse into a finding.
+
+    Raises:
+        StoreError: the store itself failed, which says nothing of the evidence: whoever can't reach it for a moment
+            must not accuse others.
+    """
+    if isinstance(error, StoreError):
+        raise error
     check = "artifact" if isinstance(error, ArtifactError) else "format"
     return Finding(check, where, "the bytes that the record names", str(error))
 

@@ -112,8 +112,12 @@ class Children:
                 process.kill()
         self._children.clear()
 
+    def tied(self, command: Sequence[str]) -> list[str]:
+        """Return a command that ends when this process does, whatever ends that; after the first `add`."""
+        return [sys.executable, "-I", "-S", "-B", str(_TIED), str(self._pidfile), *command]
+
     def _start(self, child: Child) -> None:
-        words = [sys.executable, "-I", "-S", "-B", str(_TIED), str(self._pidfile), *child.program.command]
+        words = self.tied(child.program.command)
         with child.program.log.open("ab") as log:
             child.process = subprocess.Popen(
                 words,

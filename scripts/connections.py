@@ -112,8 +112,11 @@ class Reach:
         """Return the same with one of the IPFS nodes alone."""
         return _OneNode(**vars(self), index=index)
 
-    def store(self) -> ArtifactStore:
+    def store(self, patience: float = 0.0) -> ArtifactStore:
         """Open the artifact store: that which was given, or else the running devnet's.
+
+        Args:
+            patience: seconds to wait for IPFS nodes, if none answers.
 
         Raises:
             BadInputError: options that contradict each other.
@@ -129,7 +132,7 @@ class Reach:
         from twins.ipfs import KuboEndpoint, KuboStore  # a second that those without IPFS needn't wait
 
         nodes = [KuboEndpoint(*pair) for pair in endpoints]
-        return KuboStore(nodes, replicas=self.copies(len(endpoints)), notice=warn)
+        return KuboStore(nodes, replicas=self.copies(len(endpoints)), patience=patience, notice=warn)
 
     def copies(self, nodes: int) -> int:
         """Return how many IPFS nodes of so many must have pinned an artifact."""

@@ -187,8 +187,13 @@ class FederationProcesses:
         words = [program("flwr"), "run", str(ROOT), CONNECTION]
         words += ["--run-config", f"station={json.dumps(str(station.place.file.resolve()))}"]
         with (station.place.folder / "run.log").open("ab") as log:
+            # Tied, or it would go on for as long as Flower tries to reach a SuperLink that died with this process.
             station.command = subprocess.Popen(
-                words, env=environment(station.place.flower), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._children.tied(words),
+                env=environment(station.place.flower),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         station.submitted = monotonic()
 

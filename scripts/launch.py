@@ -95,7 +95,7 @@ def run_here(launch: Launch) -> None:
         session = open_session(
             settings,
             launch.network,
-            reach.store(),
+            reach.store(launch.network.chain.patience),
             keys.devices,
             keys.accounts,
             launch.readers,

@@ -47,7 +47,16 @@ class ArtifactError(TwinsError):
 
 
 class ArtifactNotFoundError(ArtifactError):
-    """No such artifact in the store."""
+    """No such artifact in the store.
+
+    Attributes:
+        unheard: whether nodes that may have it didn't answer.
+    """
+
+    def __init__(self, cid: str, message: str, *, unheard: bool = False) -> None:
+        """Say which artifact (``cid``), where it isn't (``message``), and whether that is all there is."""
+        super().__init__(cid, message)
+        self.unheard = unheard
 
 
 class ArtifactCorruptError(ArtifactError):

@@ -9,7 +9,7 @@ from typing import Generic, Protocol, TypeVar
 
 from twins.content import CHUNK, blocks_of, children_of, size_from_root
 from twins.endpoint import Kind, NodeError
-from twins.errors import ArtifactCorruptError, ArtifactNotFoundError, FormatError, NodeUnreachableError, StoreError
+from twins.errors import ArtifactCorruptError, ArtifactNotFoundError, FormatError, NodeUnreachableError
 from twins.replication import Deadline
 from twins.types import Cid
 
@@ -69,15 +69,18 @@ class Fetch(Generic[_Node]):
 
         Raises:
             ArtifactNotFoundError: nodes answer, and none has it, or a part of it.
-            ArtifactCorruptError: a block is nowhere good, or the CID names something that is no artifact.
+            ArtifactCorruptError: a block is nowhere good, or the CID names something that is no artifact, or one
+                larger than `LARGEST`.
             NodeUnreachableError: no node answers.
-            StoreError: it is larger than `LARGEST`.
         """
         root = self._block(self._cid)
         try:
             size = size_from_root(self._cid, root)
             if size > LARGEST:
-                raise StoreError(f"artifact {self._cid}: expected at most {LARGEST} bytes, got {size}")
+                # Never the store's fault, or a station's huge artifact would look like an outage and not be accused.
+                raise ArtifactCorruptError(
+                    self._cid, f"{size} bytes in all", f"an artifact has at most {LARGEST}; correct the CID"
+                )
             level = [(self._cid, root)]
             for _ in range(_DEEPEST + 1):
                 children = [children_of(cid, block) for cid, block in level]
@@ -153,6 +156,7 @@ class Fetch(Generic[_Node]):
                 self._cid,
                 f"expected block {cid} on a node, got none ({listed}), nor had their peers; "
                 "start the nodes that hold it, or put it again",
+                unheard=bool(self._down),
             )
         return NodeUnreachableError(f"fetch {self._cid}", by_name)
 

@@ -27,6 +27,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 import ipfshttpclient
@@ -36,6 +37,7 @@ from twins.content import CHUNK, FANOUT, is_block
 from twins.endpoint import Kind, KuboEndpoint, NodeError, RottenError, judge
 from twins.errors import NodeUnreachableError, ReplicationError, StoreError
 from twins.fetching import Fetch, bad_blocks
+from twins.outage import Outage
 from twins.replication import Deadline, place, rendezvous
 from twins.store import ArtifactStore
 from twins.types import Cid
@@ -61,6 +63,7 @@ class KuboStore(ArtifactStore):
         replicas: int = 2,
         timeout: float = 30.0,
         budget: float = 120.0,
+        patience: float = 0.0,
         notice: Callable[[str], None] | None = None,
     ) -> None:
         """Name the nodes; none is asked anything yet.
@@ -69,8 +72,9 @@ class KuboStore(ArtifactStore):
             endpoints: the nodes, one's own first.
             replicas: on how many of them `put` pins an artifact. Reading works whatever this is.
             timeout: seconds that a node may be silent.
-            budget: seconds that one call may take in all.
-            notice: told what was mended, or could not be, in a sentence; called from any thread.
+            budget: seconds that one call may take in all, once a node answers.
+            patience: seconds to wait for a node when none answers; `put` waits out its budget in any case.
+            notice: told what was mended, or could not be, and of an outage, in a sentence; called from any thread.
 
         Raises:
             StoreError: no node, one twice, or a number that makes no sense.
@@ -86,6 +90,7 @@ class KuboStore(ArtifactStore):
         self._replicas = replicas
         self._budget = budget
         self._notice = notice or (lambda _: None)
+        self._outage = Outage(patience, self._notice)
 
     def replicas_of(self, cid: Cid) -> int:
         """Count the nodes that have pinned an artifact (recursively); those that don't answer don't count.
@@ -96,6 +101,9 @@ class KuboStore(ArtifactStore):
         return sum(self._ask_all(f"replicas of {cid}", lambda node, deadline: node.is_pinned(cid, deadline)))
 
     def _put(self, cid: Cid, data: bytes) -> None:
+        self._outage.outlast(partial(self._placed, cid, data))
+
+    def _placed(self, cid: Cid, data: bytes) -> None:
         names = [node.name for node in self._nodes]
         if self._replicas > len(names):
             raise ReplicationError(cid, self._replicas, 0, {"nodes": f"only {len(names)} given: {', '.join(names)}"})
@@ -110,6 +118,9 @@ class KuboStore(ArtifactStore):
             raise ReplicationError(cid, self._replicas, len(held), reasons)
 
     def _get(self, cid: Cid) -> bytes:
+        return self._outage.outlast(partial(self._fetched, cid))
+
+    def _fetched(self, cid: Cid) -> bytes:
         deadline = Deadline.after(self._budget)
         fetch = Fetch(self._nodes, cid, deadline, _READERS)
         data = fetch.run()
@@ -124,6 +135,9 @@ class KuboStore(ArtifactStore):
         return any(self._ask_all(f"look for {cid}", lambda node, deadline: node.has(cid, deadline)))
 
     def _ask_all(self, what: str, question: Callable[[Node, Deadline], bool]) -> list[bool]:
+        return self._outage.outlast(partial(self._answers, what, question))
+
+    def _answers(self, what: str, question: Callable[[Node, Deadline], bool]) -> list[bool]:
         deadline = Deadline.after(self._budget)
         reasons: dict[str, str] = {}
 

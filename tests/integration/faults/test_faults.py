@@ -103,6 +103,17 @@ def test_an_ipfs_node_killed_in_mid_round_stops_nobody(consortium: Consortium, r
     consortium.audit()
 
 
+def test_when_all_ipfs_nodes_are_gone_the_run_waits_until_they_are_back(consortium: Consortium, run: Run) -> None:
+    for station in consortium.network.stations:
+        consortium.kill_and_keep_down(station.name)
+    time.sleep(5.0)
+    assert run.process.poll() is None, "".join(run.said)
+    for station in consortium.network.stations:
+        consortium.devnet("start", station.name)
+    run.goes_on(2)
+    consortium.audit()
+
+
 def test_a_block_that_rots_on_one_stations_disk_is_found_and_healed(consortium: Consortium, run: Run) -> None:
     repo = consortium.network.stations[0].repo
     blocks = sorted(repo.glob("blocks/*/*.data"), key=lambda file: file.stat().st_mtime)

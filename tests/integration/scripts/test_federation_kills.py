@@ -101,8 +101,10 @@ def _log(file: Path) -> list[str]:
     return file.read_text(encoding="utf-8").splitlines()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left_of_a_launcher_that_is_ended(place: Place, number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "running"), [(signal.SIGINT, "flwr-serverapp"), (signal.SIGKILL, "flwr")])
+def test_nothing_is_left_of_a_launcher_that_is_ended(
+    place: Place, number: signal.Signals, running: str, tmp_path: Path
+) -> None:
     home = ("--home", str(place.home))
     options = ("--stations", "1", "--devices", "2", "--rounds", "50", "--json", "--no-possession")
     dataset = ("--twin", "tiny", "--dataset", "tests.integration.audit.tiny:DATASET", "--split", "all")
@@ -115,11 +117,10 @@ def test_nothing_is_left_of_a_launcher_that_is_ended(place: Place, number: signa
             start_new_session=True,
         )
     deadline = time.monotonic() + 90
-    while not named(place.home, "flower-supernode"):
+    while not (named(place.home, "flower-supernode") and named(place.home, running)):
         assert launcher.poll() is None, (tmp_path / "launcher.log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    time.sleep(2.0)
     started = programs(place.home)
     assert len(started) >= 4
     os.kill(launcher.pid, number)

@@ -1,4 +1,4 @@
-"""Evidence behind one update, from a store in a folder: everything wrong is found, and nothing is raised."""
+"""Evidence behind one update, from a store in a folder: everything wrong is found, and nothing of it raised."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from twins.aggregation import Rule, weighted_mean
 from twins.archive import Archive
 from twins.content import cid_of_digest
 from twins.encryption import Keyring, StationSecret, encryption_context
-from twins.errors import ArtifactNotFoundError, ManifestError, StoreError
+from twins.errors import ArtifactNotFoundError, ManifestError, NodeUnreachableError, StoreError
 from twins.manifest import StationUpdateManifest, TwinPolicy
 from twins.model import TwinModel
 from twins.store import DirectoryStore
-from twins.types import sha256_digest
+from twins.types import Cid, sha256_digest
 from twins.updates import ContributionIndex, encode_payloads
 
 pytestmark = pytest.mark.unit
@@ -27,6 +27,13 @@ pytestmark = pytest.mark.unit
 MODEL = weighted_mean([(update.model(), update.examples) for update in UPDATES])
 SCHEMA = {"w": [2]}
 INDEX = ContributionIndex(tuple(update.entry for update in UPDATES), ())
+
+
+class Unreachable(DirectoryStore):
+    """A store that is there, and of which nothing can be had."""
+
+    def _get(self, cid: Cid) -> bytes:
+        raise NodeUnreachableError(f"fetch {cid}", {"http://127.0.0.1:5001": "Connection refused"})
 
 
 @pytest.fixture
@@ -152,4 +159,11 @@ def test_what_could_not_be_read_says_whether_bytes_or_form_are_wrong() -> None:
     cid = cid_of_digest(MANIFEST.digest)
     assert unreadable("here", ArtifactNotFoundError(cid, "gone")).check == "artifact"
     assert unreadable("here", ManifestError("odd")).check == "format"
-    assert unreadable("here", StoreError("the disk fails")).got == "the disk fails"
+
+
+def test_the_failure_of_ones_own_store_is_nobody_elses_fault(tmp_path: Path) -> None:
+    # Else a station whose IPFS node is down for a moment would accuse the others, and an audit would call them liars.
+    with pytest.raises(StoreError, match="the disk fails"):
+        unreadable("here", StoreError("the disk fails"))
+    with pytest.raises(NodeUnreachableError):
+        Gatherer(Archive(Unreachable(tmp_path)), SCHEMA, DOMAIN, Keyring()).gather(RECORDED, ROOT)
