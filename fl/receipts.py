@@ -96,7 +96,6 @@ class SignedReceipt:
             raise TypeError(f"expected two numbers and two signatures, got {number!r}, {examples!r} and {signatures!r}")
         if not (0 <= number < 2**64 and 0 <= examples < 2**64):
             raise TypeError(f"expected numbers of 64 bits, got round {number} and {examples} examples")
-        # The names become a path: parsed, so that a station can't have a device write elsewhere.
         contribution = Contribution(
             TwinId(parse_digest(config[f"{_PREFIX}twin"])),
             number,
@@ -108,7 +107,7 @@ class SignedReceipt:
         return cls(contribution, *signatures)
 
     def to_bytes(self, device: Address, domain: SigningDomain) -> bytes:
-        """Return the device's file: canonical JSON with all that a dispute needs."""
+        """Return a line of the device's file: canonical JSON with all that a dispute needs."""
         stated = self.contribution
         return canonical.encode(
             {
@@ -133,7 +132,8 @@ def keep_receipt(config: Mapping[str, Any], folder: Path | str, device: Address,
 
     Args:
         config: of the message.
-        folder: the device's; the file is ``<device>/<twin>-<round>-<leaf>.json``.
+        folder: the device's; the file is ``<device>.jsonl``, to which a line is added: a file for each receipt would
+            take longer to make than the device takes to train.
         device: its account.
         domain: of the ledger.
 
@@ -145,26 +145,25 @@ def keep_receipt(config: Mapping[str, Any], folder: Path | str, device: Address,
         if found is None:
             return None
         found.require_valid(device, domain)
-        stated = found.contribution
         # No Path: each costs as much as the writing.
-        name = f"{folder}/{device}/{stated.twin}-{stated.round}-{found.entry(device).leaf_digest}"
-        draft, data = f"{name}.tmp", found.to_bytes(device, domain)
+        file, line = f"{folder}/{device}.jsonl", found.to_bytes(device, domain) + b"\n"
         try:
-            _write(draft, data)
-        except FileNotFoundError:  # its first one
-            os.makedirs(f"{folder}/{device}", exist_ok=True)
-            _write(draft, data)
-        os.replace(draft, f"{name}.json")
+            _add(file, line)
+        except FileNotFoundError:  # the first one here
+            os.makedirs(folder, exist_ok=True)
+            _add(file, line)
     except (TwinsError, KeyError, TypeError, ValueError, OSError) as error:
         logging.getLogger(__name__).warning("device %s: receipt not kept: %s", device, error)
         return None
-    return Path(f"{name}.json")
+    return Path(file)
 
 
-def _write(file: str, data: bytes) -> None:
-    with open(file, "wb", buffering=0) as raw:
-        if raw.write(data) != len(data):
-            raise OSError(f"{file}: written in part, the disk may be full")
+def _add(file: str, line: bytes) -> None:
+    with open(file, "ab", buffering=0) as raw:
+        written = raw.write(line)
+        if written != len(line):  # a part of a line would spoil the next one
+            raw.truncate(raw.tell() - written)
+            raise OSError(f"{file}: not written, the disk may be full")
 
 
 class PendingReceipts:

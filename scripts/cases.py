@@ -44,14 +44,34 @@ class KeptReceipt:
     signature: bytes
 
     @classmethod
-    def read(cls, file: Path) -> KeptReceipt:
-        """Read a device's file.
+    def read(cls, file: Path, number: int | None = None, station: Address | None = None) -> KeptReceipt:
+        """Read one receipt of a device's file, which has a line for each.
+
+        Args:
+            file: the device's.
+            number: round of the receipt; None if there is but one.
+            station: that signed; None if there is but one.
 
         Raises:
-            BadInputError: it is no receipt.
+            BadInputError: no line is a receipt, or not exactly one is meant.
         """
         try:
-            body = json.loads(file.read_text(encoding="utf-8"))
+            lines = dict.fromkeys(line for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
+        except (OSError, ValueError) as error:
+            raise BadInputError(f"{file}: expected receipts, as a device keeps them, got {error}") from error
+        if not lines:
+            raise BadInputError(f"{file}: expected receipts, as a device keeps them, got nothing")
+        kept = [cls._of(file, line) for line in lines]
+        meant = [one for one in kept if number in (None, one.round) and station in (None, one.station)]
+        if len(meant) != 1:
+            there = "; ".join(f"round {one.round}, station {one.station}" for one in kept)
+            raise BadInputError(f"{file}: expected one receipt, got {len(meant)} of: {there}; name --round, --station")
+        return meant[0]
+
+    @classmethod
+    def _of(cls, file: Path, line: str) -> KeptReceipt:
+        try:
+            body = json.loads(line)
             number = body["round"]
             if type(number) is not int or number < 1:
                 raise TypeError(f"round {number!r}")
@@ -62,7 +82,7 @@ class KeptReceipt:
                 parse_digest(body["leaf"]),
                 bytes.fromhex(str(body["receipt"]).removeprefix("0x")),
             )
-        except (OSError, ValueError, KeyError, TypeError, TwinsError) as error:
+        except (ValueError, KeyError, TypeError, TwinsError) as error:
             raise BadInputError(
                 f"{file}: expected a receipt, JSON with twin, round, station, leaf and receipt as a device keeps it, "
                 f"got {type(error).__name__}: {error}"

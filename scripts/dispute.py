@@ -5,7 +5,7 @@ Examples:
     scripts/dispute.py accuse --twin watch --round 4 --station 0x70… --text "see ticket 17" --key station.json
     scripts/dispute.py prove-forgery --twin watch --round 4 --station 0x70… --device 0x3c… --key station.json
     scripts/dispute.py challenge-invented --twin watch --round 4 --station 0x70… --device 0x3c… --key station.json
-    scripts/dispute.py challenge-omitted --receipt FILE --key station.json
+    scripts/dispute.py challenge-omitted --receipt FILE --round 3 --key station.json
     scripts/dispute.py answer --twin watch --key station.json     every challenge that the record refutes
     scripts/dispute.py settle --twin watch --key station.json     every challenge that nobody answered in time
 
@@ -133,11 +133,13 @@ def challenge_invented(
 def challenge_omitted(
     place: Place,
     sender: Sender,
-    receipt: Annotated[Path, typer.Option(help="Receipt that the device keeps.", show_default=False)],
+    receipt: Annotated[Path, typer.Option(help="The device's file of receipts.", show_default=False)],
+    number: OneRoundOption = None,
+    station: Annotated[str | None, typer.Option(help="Station that signed [the only one].")] = None,
     json_output: JsonOption = False,
 ) -> None:
     """Say that a station left out what it gave a receipt for; unless someone proves it didn't, it is rejected."""
-    kept = KeptReceipt.read(receipt)
+    kept = KeptReceipt.read(receipt, number, None if station is None else parse_address(station))
     case = place.case(kept.twin)
     recorded = case.update_of(kept)
     entries = case.index(recorded).entries

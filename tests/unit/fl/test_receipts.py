@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,7 +59,8 @@ class Run:
 
     def kept(self, who: Address) -> dict[int, dict[str, Any]]:
         """The device's receipts by round."""
-        bodies = [json.loads(file.read_text()) for file in sorted((self.folder / who).glob("*.json"))]
+        file = self.folder / f"{who}.jsonl"
+        bodies = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         return {body["round"]: body for body in bodies}
 
 
@@ -207,12 +210,31 @@ def test_what_a_station_sends_arrives_as_it_was() -> None:
     assert SignedReceipt.from_config({}) is None
 
 
-def test_a_good_receipt_is_kept_once(tmp_path: Path) -> None:
-    config = receipt().to_config()
-    file = keep(tmp_path, config)
+def test_good_receipts_are_lines_of_the_devices_file(tmp_path: Path) -> None:
+    first, second = receipt(), receipt(round=4)
+    file = keep(tmp_path / "new", first.to_config())
     assert file is not None
-    assert keep(tmp_path, config) == file
+    assert keep(tmp_path / "new", second.to_config()) == file
+    assert file.read_bytes().splitlines() == [one.to_bytes(device(0), DOMAIN) for one in (first, second)]
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_of_a_receipt_for_which_the_disk_has_no_room_nothing_is_left(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = keep(tmp_path, receipt().to_config())
+    assert file is not None
+    before = file.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    was = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 100, limit[1]))
+    try:
+        assert keep(tmp_path, receipt(round=4).to_config()) is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, was)
+    assert "the disk may be full" in caplog.text
+    assert file.read_bytes() == before
 
 
 def bad(name: str, change: Callable[[dict[str, Any]], object]) -> Any:
