@@ -29,17 +29,21 @@ from twins.updates import DeviceUpdate, encode_payloads
 
 
 def recorded(job: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Full provenance on the embedded profile; the first round, in which all is still cold, doesn't count.
+    """Full provenance on the embedded profile.
+
+    The first round, in which all is still cold, doesn't count, nor does the last: its devices have trained ahead in the
+    round before, and train for none after it. The rate is over all others, for how many train ahead varies.
 
     Flower's simulation tests nothing, so the seconds of testing aren't counted either; the figure with them is beside.
     """
     wanted = Job(**job, mode=DIRECTORY)
     run = measure_recorded(wanted, folder)
-    rounds = run["rounds"][1:]
+    rounds = run["rounds"][1:-1]
+    updates = wanted.devices * len(rounds)
     return {
         "engine": run["engine"],
-        "rates": [wanted.devices / (one["seconds"] - one["phases"]["evaluate"]) for one in rounds],
-        "with evaluation": [wanted.devices / one["seconds"] for one in rounds],
+        "rates": [updates / sum(one["seconds"] - one["phases"]["evaluate"] for one in rounds)],
+        "with evaluation": [updates / sum(one["seconds"] for one in rounds)],
         "phases": [one["phases"] for one in rounds],
     }
 
@@ -182,6 +186,6 @@ class _Clock:
 
 def job_of(work: str, devices: int, rounds: int, engine: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return the job of `recorded`."""
-    wanted = asdict(Job(work, devices, rounds=rounds + 1, engine=engine, seed=seed))
+    wanted = asdict(Job(work, devices, rounds=rounds + 2, engine=engine, seed=seed))
     del wanted["mode"]
     return wanted

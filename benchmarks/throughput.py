@@ -32,10 +32,10 @@ FILE = DOCS / "benchmarks" / "throughput.json"
 CORES = os.cpu_count() or 1
 
 ROWS: Mapping[str, tuple[str, int, int]] = {
-    "mlp, 100": ("mlp", 100, 4),
-    "mlp, 1000": ("mlp", 1000, 2),
-    "watch, 10": ("watch", 10, 2),
-    "watch, 100": ("watch-hundred", 100, 1),
+    "mlp, 100": ("mlp", 100, 8),
+    "mlp, 1000": ("mlp", 1000, 4),
+    "watch, 10": ("watch", 10, 4),
+    "watch, 100": ("watch-hundred", 100, 2),
 }
 """Row to work, devices and rounds that count of each run."""
 

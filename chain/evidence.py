@@ -5,7 +5,7 @@ The same walk serves the station that is about to attest and the auditor years l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 
 from chain.checks import Finding, check_model, check_recomputed, check_update_manifest
@@ -31,7 +31,7 @@ class Evidence:
         manifest: the station's.
         model: the tier-1 aggregate.
         index: its contributions and rejections.
-        updates: the devices'; None also when they are sealed and no key at hand opens them.
+        updates: the devices'; None also when they are sealed and no key at hand opens them, or they were made here.
         noise: seed of the rule's noise; empty without any.
         findings: everything that is wrong.
         unchecked: what could not be checked for want of a grant, or None.
@@ -56,12 +56,14 @@ class Gatherer:
         schema: the twin's; None when it is not known, then the station's own model gives it.
         domain: of the ledger.
         keyring: what opens sealed device updates.
+        made: updates whose devices' payloads aren't fetched back, because this process has aggregated them itself.
     """
 
     archive: Archive
     schema: Schema | None
     domain: SigningDomain
     keyring: Keyring
+    made: Container[Digest] = ()
 
     def gather(self, recorded: UpdateSubmitted, roster_root: Digest | None) -> Evidence:
         """Fetch all that stands behind an update and hold it against the chain.
@@ -96,7 +98,7 @@ class Gatherer:
                 findings.extend(check_index(manifest, index, roster, roster_root, self.domain))
             except TwinsError as error:
                 findings.append(unreadable(f"{where}, contributions", error))
-        if manifest is not None and index is not None:
+        if manifest is not None and index is not None and recorded.update not in self.made:
             try:
                 updates, noise = self.archive.payloads(recorded.update, manifest, index.entries, self.keyring)
             except NoGrantError as error:

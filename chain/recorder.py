@@ -8,7 +8,7 @@ already holds an action is read from the chain before it is sent.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chain.accounts import Account
 from chain.checks import Finding
@@ -21,9 +21,11 @@ from twins.archive import Archive
 from twins.encryption import ReaderId, StationSecret, encryption_context
 from twins.manifest import StationUpdateManifest, TwinModelManifest
 from twins.model import TwinModel
+from twins.remembered import remember
 from twins.types import Address, Digest, TwinId
 from twins.updates import ContributionIndex, StationUpdate, contributions_tree, encode_payloads
 
+_MADE = 8  # rounds: what is older was settled long ago, or comes from an earlier process
 _TOLD = 20  # findings in an accusation: one is enough, and it has to stay one block
 
 
@@ -38,6 +40,7 @@ class Recorder:
         archive: where artifacts go.
         secret: seals the devices' updates; None stores them open.
         readers: who gets a grant to them.
+        made: the updates that this process has made and stored itself, the newest few.
     """
 
     twin: TwinId
@@ -46,6 +49,7 @@ class Recorder:
     archive: Archive
     secret: StationSecret | None = None
     readers: Sequence[ReaderId] = ()
+    made: dict[Digest, None] = field(default_factory=dict, compare=False)
 
     def store_update(
         self, update: StationUpdate, base_round: int, roster: tuple[Address, ...]
@@ -83,7 +87,9 @@ class Recorder:
             metrics=update.metrics,
             engine=update.engine,
         )
-        return self._submission(manifest)
+        digest, submit = self._submission(manifest)
+        remember(self.made, digest, None, _MADE)
+        return digest, submit
 
     def resubmit(self, late: UpdateSubmitted, number: int) -> tuple[Digest, Callable[[], Receipt]]:
         """Store a late update's manifest again, for a later round: the same training, the same artifacts.

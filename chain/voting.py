@@ -159,7 +159,8 @@ class Voter:
         """
         stations = self.registry.stations(block)
         rosters = self._rosters(block)
-        gatherer = Gatherer(self.archive, self.manifest.model_schema, self.domain, self.keyring)
+        made = self.recorder.made
+        gatherer = Gatherer(self.archive, self.manifest.model_schema, self.domain, self.keyring, made)
         counted = [update for update in self._recorded(number, block) if accepted >> stations.index(update.station) & 1]
         gathered = []
         for recorded in sorted(counted, key=lambda update: device_order(update.station)):

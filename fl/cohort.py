@@ -155,8 +155,11 @@ def evaluate_cohort(network: nn.Module, all_examples: Sequence[Examples]) -> lis
         return [(0, 0.0)] * len(all_examples)
     logits = network(x)
     sizes = [len(examples) for examples in all_examples]
-    right = torch.split(logits.argmax(dim=1) == y, sizes)
-    losses = torch.split(functional.cross_entropy(logits, y, reduction="none"), sizes)
+    hits, all_losses = logits.argmax(dim=1) == y, functional.cross_entropy(logits, y, reduction="none")
+    if len(set(sizes)) == 1:  # in one go: a device's own sums take as long as its arithmetic
+        each = len(sizes), sizes[0]
+        return list(zip(hits.view(each).sum(1).tolist(), all_losses.view(each).mean(1).tolist(), strict=True))
+    right, losses = torch.split(hits, sizes), torch.split(all_losses, sizes)
     return [
         (int(correct.sum()), float(loss.mean()) if len(loss) else 0.0)
         for correct, loss in zip(right, losses, strict=True)

@@ -144,6 +144,11 @@ class DeployedEngine:
         """See `fl.engines.Engine`: a device trains with one thread, as the loop does, and where changes no bit."""
         return LocalEngine().facts
 
+    @property
+    def at_once(self) -> int:
+        """See `Engine`."""
+        return 1
+
     def start(self) -> None:
         """Nothing is to be started: devices are others' processes."""
 

@@ -66,6 +66,10 @@ class Engine(Protocol):
     def facts(self) -> dict[str, Json]:
         """What a record says of it: all that its results' bits depend on."""
 
+    @property
+    def at_once(self) -> int:
+        """How many stations' calls it can well be given at the same time, from as many threads."""
+
     def start(self) -> None:
         """Start what takes time to start; without it, the first run does."""
 
@@ -113,6 +117,11 @@ class LocalEngine:
         """See `Engine`."""
         named: dict[str, Json] = {"engine": "in-process", "threads": self.threads}
         return named if self.cohort == 1 else {**named, "engine": "cohort", "cohort": self.cohort}
+
+    @property
+    def at_once(self) -> int:
+        """See `Engine`: the devices of this process share a network, and torch's generator."""
+        return 1
 
     def start(self) -> None:
         """Nothing is to be started."""

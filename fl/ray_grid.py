@@ -62,6 +62,11 @@ class RayEngine:
         """See `Engine`: Ray changes no bit."""
         return LocalEngine().facts
 
+    @property
+    def at_once(self) -> int:
+        """See `Engine`."""
+        return 1
+
     def start(self) -> None:
         """Start Ray, which takes seconds, from a thread that lives as long as it is to run.
 

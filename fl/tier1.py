@@ -11,6 +11,7 @@ its station.
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import pairwise
@@ -31,6 +32,9 @@ from twins.model import TwinModel
 from twins.updates import NOISE, DeviceUpdate, RejectionReason, device_order, update_norm
 
 FIRST_NODE = SERVER_NODE + 1
+
+_ALONE = threading.Lock()
+"""Flower draws noise from NumPy's one generator, and the garbage collector is one: stations of a process take turns."""
 
 
 class Aggregator:
@@ -137,7 +141,7 @@ class Aggregator:
             strategy = privacy.wrap(strategy, len(updates), self._clipping_norm)
         try:
             replies = list(_replies(grid, updates, alike=privacy is not None))
-            with _quick_collections(), drawn_from(noise) if noise else nullcontext():
+            with _ALONE, _quick_collections(), drawn_from(noise) if noise else nullcontext():
                 list(strategy.configure_train(round_number, _wide(base), ConfigRecord(), grid))
                 arrays, _ = strategy.aggregate_train(round_number, replies)
         except Exception as error:  # third-party code: whatever it raises, the update can't be made

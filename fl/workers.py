@@ -29,6 +29,7 @@ from fl.wire import Packed, pack_calls, pack_replies, unpack_calls, unpack_repli
 from twins.canonical import Json
 
 _PARTS = 3  # of a round for each worker: who is done early takes another
+_AT_ONCE = 2  # stations; the update of each is in memory
 _LOOK = 0.2  # seconds between looks for Ctrl-C
 
 
@@ -52,6 +53,11 @@ class WorkerEngine:
     def facts(self) -> dict[str, Json]:
         """See `Engine`: how many processes there are changes no bit."""
         return self.local.facts
+
+    @property
+    def at_once(self) -> int:
+        """See `Engine`: while one station's messages are made, or its replies merged, the workers have another's."""
+        return _AT_ONCE if self.workers > 1 else 1
 
     def start(self) -> None:
         """Start the processes now: each takes seconds to import torch, and this one can do something else meanwhile."""

@@ -9,12 +9,13 @@ At most one round ahead, and few updates of it in memory.
 from __future__ import annotations
 
 from concurrent.futures import Future
+from functools import partial
 from time import perf_counter
 
 from chain.errors import ChainError
 from chain.station import Action, Due, StationFollower, Step, Unsettled
 from fl.errors import FlError
-from scripts.pipeline import wait_for
+from scripts.pipeline import in_order, wait_for
 from scripts.session import Session
 from twins.errors import TwinsError
 from twins.types import Digest
@@ -64,11 +65,14 @@ def train_ahead(
         clock = perf_counter()
         session.evaluate(base, session.followers[0].base_model(base))
         phases["evaluate"] += perf_counter() - clock
-        for follower in session.followers[:_AHEAD]:
-            if attested.done():
-                return  # the others' updates are recorded while they train, one after another
-            clock = perf_counter()
-            follower.train_ahead(number, base)
-            phases["train"] += perf_counter() - clock
+
+        def train(follower: StationFollower) -> None:
+            if not attested.done():  # else the others' updates are recorded while they train, one after another
+                follower.train_ahead(number, base)
+
+        clock = perf_counter()
+        for _ in in_order([partial(train, follower) for follower in session.followers[:_AHEAD]], session.at_once):
+            pass
+        phases["train"] += perf_counter() - clock
     except (FlError, TwinsError, ChainError):
         return  # the round itself tells it, if it comes to that

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Hashable, Iterable, Sequence
 from concurrent.futures import Future, wait
+from functools import partial
 from queue import SimpleQueue
 from time import monotonic
 from types import TracebackType
@@ -122,6 +124,44 @@ def wait_for(futures: Sequence[Future[T]]) -> None:
     """Wait until all are done, and hear Ctrl-C meanwhile."""
     while wait(futures, timeout=_LOOK).not_done:
         pass
+
+
+def in_order(jobs: Iterable[Callable[[], T]], at_once: int) -> Generator[T, None, None]:
+    """Do jobs, several at a time, and yield what they return in the order given.
+
+    None is begun before the one ``at_once`` places ahead of it was yielded: few results wait in memory. What fails is
+    raised in its turn; what runs beside it then ends by itself, on a thread that no program waits for.
+
+    Args:
+        jobs: begun in this order.
+        at_once: how many run at a time; with 1 all run on this thread.
+    """
+    if at_once == 1:
+        for job in jobs:
+            yield job()
+        return
+    lanes = [_Lane[T](f"job {number} of {at_once}") for number in range(at_once)]
+    running = deque[Future[T]]()
+    try:
+        for number, job in enumerate(jobs):
+            running.append(lanes[number % at_once].put(partial(_later, job), lambda: None))
+            if len(running) == at_once:
+                yield _result(running.popleft())
+        while running:
+            yield _result(running.popleft())
+    finally:
+        for lane in lanes:
+            lane.end()
+
+
+def _later(job: Callable[[], T]) -> Callable[[], T]:
+    result = job()
+    return lambda: result
+
+
+def _result(future: Future[T]) -> T:
+    wait_for([future])
+    return future.result()
 
 
 class _Lane(Generic[T]):

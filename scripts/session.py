@@ -17,7 +17,7 @@ from fl.station_trainer import Evaluation, Membership, StationTrainer, deal
 from scripts.accounts import Accounts, devnet_accounts
 from scripts.connections import Network
 from scripts.home import require_own_keys
-from scripts.pipeline import side_by_side
+from scripts.pipeline import in_order, side_by_side
 from scripts.readers import ReaderSource
 from scripts.settings import RunSettings, require_possible
 from scripts.station_parts import LocalStation, TwinPlan, assemble
@@ -38,6 +38,7 @@ class Session:
         stations: in the order of their indices.
         setup: receipts of what had to be set up, by operation.
         notice: told what happens, for a progress bar.
+        at_once: how many stations' devices work at the same time.
     """
 
     settings: RunSettings
@@ -45,6 +46,7 @@ class Session:
     stations: tuple[LocalStation, ...] = ()
     setup: Mapping[str, Sequence[Receipt]] = field(default_factory=dict)
     notice: Callable[[str], None] = lambda text: None
+    at_once: int = 1
 
     @property
     def twin(self) -> TwinId:
@@ -76,7 +78,8 @@ class Session:
 
     def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
         """Test a model on all devices, each on its own test data."""
-        return Evaluation.total(station.evaluate(digest, model) for station in self.stations)
+        tests = [partial(station.evaluate, digest, model) for station in self.stations]
+        return Evaluation.total(in_order(tests, self.at_once))
 
 
 def open_session(
@@ -110,7 +113,7 @@ def open_session(
     require_own_keys(device_keys)
     accounts = accounts or devnet_accounts(network, settings.stations)
     archive = Archive(store)
-    session = Session(settings, network)
+    session = Session(settings, network, at_once=1 if engine is None else engine.at_once)
     session.stations = tuple(
         assemble(
             settings,

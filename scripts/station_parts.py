@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from twins.types import Digest, twin_id
 from twins.updates import History, StationUpdate
 
 _DEVICES = threading.RLock()
-"""Held by the thread for which devices work: stations share their engine, and it does one thing at a time."""
+"""Held by the thread for which devices work, of stations that share an engine that does one thing at a time."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,13 @@ class LocalStation:
     Attributes:
         account: that signs.
         trainer: its devices.
+        devices: held by the thread for which its devices work.
         follower: its part of the chain.
     """
 
     account: Account
     trainer: StationTrainer
+    devices: AbstractContextManager[object] = _DEVICES
     follower: StationFollower = field(init=False)
     _evaluation: tuple[Digest, Evaluation] | None = None
 
@@ -85,14 +88,14 @@ class LocalStation:
         Raises:
             EngineError: as `StationTrainer.evaluate`.
         """
-        with _DEVICES:
+        with self.devices:
             if self._evaluation is None or self._evaluation[0] != digest:
                 self._evaluation = (digest, self.trainer.evaluate(model))  # the newest: the next round starts from it
             return self._evaluation[1]
 
     def learn(self, base: TwinModel, digest: Digest, number: int, history: History) -> StationUpdate:
         """Train, and state how good the base was on the station's devices; `chain.station.Learn`."""
-        with _DEVICES:
+        with self.devices:
             evaluation = self.evaluate(digest, base)
             update = self.trainer.learn(base, digest, number, history)
         return replace(update, metrics={**update.metrics, "base": evaluation.to_json()})
@@ -146,7 +149,8 @@ def assemble(
         progress=lambda node: notice(f"device {node - 1} of {settings.devices} has replied"),
         engine=engine,
     )
-    station = LocalStation(account, trainer)
+    alone = engine is None or engine.at_once == 1
+    station = LocalStation(account, trainer, _DEVICES if alone else threading.RLock())
     station.follower = StationFollower(
         twin=twin,
         manifest=plan.manifest,

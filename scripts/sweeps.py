@@ -13,7 +13,7 @@ from chain.errors import ContractRevertError, RecordError, UndoneError
 from chain.station import Action, Due, StationFollower, Step, Unsettled
 from chain.values import RoundState, RoundStatus
 from scripts.ahead import Foreseen, tell, train_ahead
-from scripts.pipeline import Pipeline
+from scripts.pipeline import Pipeline, in_order
 from scripts.session import Session
 
 _MOMENT = 0.5  # seconds for which stations share a look
@@ -120,7 +120,7 @@ def _train(
     prepare: Callable[[StationFollower], Due | Unsettled | None],
     opening: Future[Step] | None = None,
 ) -> bool:
-    """Let the stations train, one after another: one's update is stored and sent while the next one's devices train.
+    """Let the stations train: one's update is stored and sent while the next one's devices train.
 
     Args:
         session: whose stations.
@@ -133,10 +133,16 @@ def _train(
         Whether something will be due when the chain has gone on.
     """
     unsettled = False
-    for index, follower in enumerate(session.followers):
+
+    def prepared(index: int, follower: StationFollower) -> Due | Unsettled | None:
         _tell(session, index)
+        return prepare(follower)
+
+    jobs = [partial(prepared, index, follower) for index, follower in enumerate(session.followers)]
+    trained = in_order(jobs, session.at_once)
+    for index in range(len(jobs)):
         clock = perf_counter()
-        due = prepare(follower)
+        due = next(trained)
         phases["train"] += perf_counter() - clock
         clock = perf_counter()
         if isinstance(due, Due):
@@ -144,6 +150,7 @@ def _train(
         unsettled = unsettled or isinstance(due, Unsettled)
         del due  # it may hold hundreds of megabytes, and as many are about to be made
         phases["record"] += perf_counter() - clock
+    trained.close()
     return unsettled
 
 
@@ -213,7 +220,8 @@ def _take_turns(
         number = due.round
 
         def ahead(follower: StationFollower) -> Due | None:
-            look.renew()
+            if session.at_once == 1:  # else on another thread, where this one's look isn't seen
+                look.renew()
             return follower.ahead(number)
 
         return "record", _train(session, pipeline, phases, ahead, sent)

@@ -167,3 +167,17 @@ def test_the_failure_of_ones_own_store_is_nobody_elses_fault(tmp_path: Path) -> 
         unreadable("here", StoreError("the disk fails"))
     with pytest.raises(NodeUnreachableError):
         Gatherer(Archive(Unreachable(tmp_path)), SCHEMA, DOMAIN, Keyring()).gather(RECORDED, ROOT)
+
+
+def test_what_was_made_here_is_not_fetched_back_but_its_index_is_checked(archive: Archive) -> None:
+    manifest = stored(archive)
+    recorded = replace(RECORDED, update=manifest.digest)
+    gone = replace(manifest.payloads, cid=cid_of_digest(sha256_digest(b"gone")), sha256=sha256_digest(b"gone"))
+    without = stored(archive, payloads=gone)
+    whole = Gatherer(archive, SCHEMA, DOMAIN, Keyring(), {manifest.digest}).gather(recorded, ROOT)
+    assert (whole.findings, whole.updates, whole.index) == ((), None, INDEX)
+    recorded = replace(RECORDED, update=without.digest)
+    assert Gatherer(archive, SCHEMA, DOMAIN, Keyring(), {without.digest}).gather(recorded, ROOT).findings == ()
+    assert [f.check for f in Gatherer(archive, SCHEMA, DOMAIN, Keyring()).gather(recorded, ROOT).findings] == [
+        "artifact"
+    ]

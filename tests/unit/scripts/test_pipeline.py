@@ -7,6 +7,7 @@ import signal
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ import pytest
 
 from chain.connection import Chain
 from chain.errors import ChainError
-from scripts.pipeline import Pipeline, side_by_side
+from scripts.pipeline import Pipeline, in_order, side_by_side
 
 pytestmark = pytest.mark.unit
 
@@ -331,3 +332,38 @@ def test_whoever_waits_hears_ctrl_c(where: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert closed.is_set(), "the chain is left open for who turns to it next"
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 9])
+def test_jobs_are_yielded_in_order_and_few_are_begun_ahead(at_once: int) -> None:
+    begun: list[int] = []
+
+    def job(number: int) -> int:
+        begun.append(number)
+        return number
+
+    for place, number in enumerate(in_order([partial(job, number) for number in range(7)], at_once)):
+        assert number == place
+        assert len(begun) <= place + at_once
+    assert sorted(begun) == list(range(7))
+
+
+def test_so_many_jobs_run_at_once() -> None:
+    meeting = threading.Barrier(2, timeout=20)
+    assert list(in_order([meeting.wait] * 4, 2)).count(0) == 2
+
+
+def test_a_job_that_fails_is_told_in_its_turn_and_none_is_begun_after_it() -> None:
+    begun: list[int] = []
+
+    def job(number: int) -> int:
+        begun.append(number)
+        if number == 1:
+            raise ChainError("no")
+        return number
+
+    jobs = in_order([partial(job, number) for number in range(9)], 2)
+    assert next(jobs) == 0
+    with pytest.raises(ChainError):
+        list(jobs)
+    assert set(begun) <= {0, 1, 2}
