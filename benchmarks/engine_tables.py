@@ -23,7 +23,8 @@ PHASES = ("train", "record", "merge", "evaluate")
 _WIDE = 200  # characters that a table may take on the terminal: cells that are cut short tell nothing
 
 TARGET_OVERHEAD = 0.05
-TARGET_ROW = "mlp, 100"
+TARGET_ROWS = ("watch, 100", "mlp, 100")
+"""The real data and network, and one whose training costs next to nothing."""
 TARGET_MEMORY = 12_000  # MB
 TARGET_DEVICES = 100_000
 _LEVEL = 1.05
@@ -97,15 +98,20 @@ def sums_of(run: Figures, names: Sequence[str]) -> dict[str, float]:
 
 def target(figures: Figures) -> str:
     """Say whether full provenance is as cheap as it is to be."""
-    row = figures["rows"].get(TARGET_ROW)
-    if row is None or not row["runs"].get("directory store"):
+    told = []
+    for name in TARGET_ROWS:
+        row = figures["rows"].get(name)
+        if row is None or not row["runs"].get("directory store"):
+            continue
+        plain, full = row["runs"]["no provenance"], row["runs"]["directory store"]
+        more = statistics.median(run["seconds"] / base["seconds"] for run, base in zip(full, plain, strict=False)) - 1
+        met = "met" if more < TARGET_OVERHEAD else "**not met**"
+        told.append(f"{name}: {more:+.1%} in {len(full[0]['rounds'])} rounds, {met}")
+    if not told:
         return ""
-    plain, full = row["runs"]["no provenance"], row["runs"]["directory store"]
-    more = statistics.median(run["seconds"] / base["seconds"] for run, base in zip(full, plain, strict=False)) - 1
-    met = "met" if more < TARGET_OVERHEAD else "**not met**"
     return (
-        f"Target: less than {TARGET_OVERHEAD:.0%} more for full provenance on the embedded profile, 100 devices and "
-        f"{len(full[0]['rounds'])} rounds; measured: {more:+.1%}, {met}."
+        f"Target: less than {TARGET_OVERHEAD:.0%} more for full provenance on the embedded profile. Measured: "
+        f"{'; '.join(told)}."
     )
 
 

@@ -41,7 +41,7 @@ CONSORTIUM = (PLAIN, HARDHAT_KUBO, GETH_KUBO)
 
 ROWS: Mapping[str, tuple[Job, tuple[str, ...]]] = {
     "watch, 10": (Job("watch", 10), EMBEDDED),
-    "watch, 70": (Job("watch-shares", 70), EMBEDDED),
+    "watch, 100": (Job("watch-hundred", 100), EMBEDDED),
     "mlp, 100": (Job("mlp", 100), EMBEDDED),
     "watch, 10, consortium": (Job("watch", 10), CONSORTIUM),
     "mlp, 100, consortium": (Job("mlp", 100), CONSORTIUM),

@@ -39,7 +39,6 @@ from twins.types import Cid
 
 WORK = {
     "watch": ("watch", "temporal"),
-    "watch-shares": ("benchmarks.shares:DATASET", "temporal"),
     "watch-hundred": ("benchmarks.shares:HUNDRED", "temporal"),
     "mlp": ("benchmarks.mlp:DATASET", "iid"),
 }

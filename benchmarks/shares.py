@@ -37,5 +37,4 @@ def _dataset(shares: int) -> Dataset:
     )
 
 
-DATASET = _dataset(7)
 HUNDRED = _dataset(10)
