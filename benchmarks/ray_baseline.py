@@ -1,7 +1,8 @@
 """Flower's simulation as its users run it: ``flwr.simulation.run_simulation`` on Ray, FedAvg, nothing recorded.
 
 It is what the speed of engines is compared with: the same data and the same training, but nothing is signed, verified,
-stored or tested, and Flower's own nodes bring Flower's own messages.
+stored or tested, and Flower's own nodes bring Flower's own messages. They train as their users do, by PyTorch's modules
+and autograd, not by `fl.formulation`, which is one of the things that are compared.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def train_on_node(message: Message, context: Context) -> Message:
     device = device_of({**context.node_config, "dataset": config["dataset"], "split": config["split"]})
     device.network.load_state_dict(message.content.array_records["arrays"].to_torch_state_dict())
     seed = device_seed(_SEED, int(config["server-round"]), device.index)  # type: ignore[arg-type]
-    loss = train(device.network, device.task, device.training, seed=seed)
+    loss = train(device.network, device.task, device.training, seed=seed, plain=True)
     metrics = MetricRecord({"num-examples": len(device.training), "train_loss": loss})
     arrays = ArrayRecord(device.network.state_dict())
     return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fl.datasets import Task
+from fl.formulation import Formulation
 from twins.model import TwinModel
 
 THREADS = 1
@@ -93,7 +95,9 @@ def device_seed(seed: int, round_number: int, device: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, proximal_mu: float = 0.0) -> float:
+def train(
+    network: nn.Module, task: Task, examples: Examples, *, seed: int, proximal_mu: float = 0.0, plain: bool = False
+) -> float:
     """Train in place with SGD for the task's epochs; torch's global generator is left as it was.
 
     Args:
@@ -102,6 +106,7 @@ def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, prox
         examples: the device's.
         seed: of the order of the examples, and of what the network draws (dropout).
         proximal_mu: weight of FedProx's term ``mu/2 · ||w − w_base||²`` (Li et al., 2020, equation 2); 0 is FedAvg.
+        plain: by PyTorch's modules and autograd, even if `fl.formulation` knows a quicker way to the same bits.
 
     Returns:
         Mean loss of the last epoch.
@@ -110,11 +115,20 @@ def train(network: nn.Module, task: Task, examples: Examples, *, seed: int, prox
     with torch.random.fork_rng(devices=[]):
         # Devices train in an order that Flower draws: without a seed of its own each, dropout would follow it.
         _seed(seed)
-        return _train(network, task, examples, torch.Generator().manual_seed(seed), proximal_mu)
+        quicker = None if plain else Formulation.of(network, examples.x)
+        learn = partial(_learn, network) if quicker is None else quicker.learn
+        return _train(network, learn, task, examples, torch.Generator().manual_seed(seed), proximal_mu)
 
 
-def _train(network: nn.Module, task: Task, examples: Examples, generator: torch.Generator, proximal_mu: float) -> float:
-    parameters = list(network.parameters())
+def _train(
+    network: nn.Module,
+    learn: Callable[[Tensor, Tensor], Tensor],
+    task: Task,
+    examples: Examples,
+    generator: torch.Generator,
+    proximal_mu: float,
+) -> float:
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     base = [parameter.detach().clone() for parameter in parameters] if proximal_mu else []
     descent = _Descent(parameters, task)
     network.train()
@@ -122,14 +136,20 @@ def _train(network: nn.Module, task: Task, examples: Examples, generator: torch.
     for _ in range(task.epochs):
         total = 0.0
         for batch in torch.split(torch.randperm(len(examples), generator=generator), task.batch):
-            network.zero_grad(set_to_none=True)
-            loss = functional.cross_entropy(network(examples.x[batch]), examples.y[batch])
-            total += float(loss.detach()) * len(batch)
+            loss = learn(examples.x.index_select(0, batch), examples.y.index_select(0, batch))
+            total += float(loss) * len(batch)
             for parameter, start in zip(parameters, base, strict=False):
-                loss = loss + proximal_mu / 2 * (parameter - start).square().sum()
-            torch.autograd.backward(loss)
+                torch.autograd.backward(proximal_mu / 2 * (parameter - start).square().sum())
             descent.step()
     return total / len(examples)
+
+
+def _learn(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Return the loss and leave its gradients in the parameters, as `Formulation.learn`, with any network."""
+    network.zero_grad(set_to_none=True)
+    loss = functional.cross_entropy(network(x), y)
+    torch.autograd.backward(loss)
+    return loss.detach()
 
 
 class _Descent:
@@ -146,10 +166,9 @@ class _Descent:
         if not self._momenta:
             self._momenta = [gradient.clone() for _, gradient in moving]
         else:
-            for momentum, (_, gradient) in zip(self._momenta, moving, strict=True):
-                momentum.mul_(self._task.momentum).add_(gradient)
-        for momentum, (parameter, _) in zip(self._momenta, moving, strict=True):
-            parameter.add_(momentum, alpha=-self._task.learning_rate)
+            torch._foreach_mul_(self._momenta, self._task.momentum)
+            torch._foreach_add_(self._momenta, [gradient for _, gradient in moving])
+        torch._foreach_add_([parameter for parameter, _ in moving], self._momenta, alpha=-self._task.learning_rate)
 
 
 @torch.no_grad()
