@@ -8,7 +8,8 @@ from twins.content import CHUNK, children_of, size_from_root
 from twins.endpoint import Kind, KuboEndpoint, NodeError
 from twins.errors import ArtifactCorruptError, ArtifactNotFoundError, FormatError, NodeUnreachableError, TwinsError
 from twins.holding import Holding, Reader
-from twins.ipfs import KuboStore, Node
+from twins.ipfs import KuboStore
+from twins.kubo_rpc import Node
 from twins.replication import Deadline
 from twins.types import Cid
 

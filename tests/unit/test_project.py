@@ -101,7 +101,7 @@ def test_the_import_rule_catches(tmp_path: Path, path: str, source: str, breach:
 
 def test_the_import_rule_allows_each_package_what_is_its_own(tmp_path: Path) -> None:
     allowed = {
-        "twins/ipfs.py": "import ipfshttpclient, numpy, os\nx = os.path",
+        "twins/kubo_rpc.py": "import ipfshttpclient, numpy, os\nx = os.path",
         "fl/engine.py": "import torch, flwr.app\nfrom twins.model import TwinModel",
         "chain/station.py": "import web3, solcx\nfrom twins import store\nfrom chain import events",
         "devnet/tied.py": "import sys\nimport chain, twins\nx = sys.argv",

@@ -91,7 +91,9 @@ def test_a_run_is_its_phases_and_a_rest() -> None:
     assert [found[name] for name in names] == ["2.00", "0.50", "0.50", "1.00", "2.00"]  # of 4 and of 8 seconds
 
 
-@pytest.mark.parametrize(("full", "verdict"), [(1.04, "+4.0% in 2 rounds, met."), (1.06, "+6.0% in 2 rounds, **not met**.")])
+@pytest.mark.parametrize(
+    ("full", "verdict"), [(1.04, "+4.0% in 2 rounds, met."), (1.06, "+6.0% in 2 rounds, **not met**.")]
+)
 def test_the_target_is_met_or_it_is_said_that_it_is_not(full: float, verdict: str) -> None:
     assert engine_tables.overhead(embedded(full), table).replace("\n", " ").count(verdict) == 1
 

@@ -117,6 +117,7 @@ class World:
                 notice=None,
                 trained_until=0.0,
                 followers=[follower(act) for act in stations],
+                at_once=1,
                 network=SimpleNamespace(ledger=SimpleNamespace(round_of=state), chain=self.chain),
                 head_round=lambda: self.head,
                 head_model=lambda: (self.head, f"model {self.head}", "weights"),

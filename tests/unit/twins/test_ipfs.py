@@ -32,7 +32,7 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> list[FakeNode]:
     fakes = [FakeNode() for _ in URLS]
     addresses = [KuboEndpoint(url).multiaddr for url in URLS]
     client = type("Client", (FakeClient,), {"nodes": dict(zip(addresses, fakes, strict=True))})
-    monkeypatch.setattr("twins.ipfs.ipfshttpclient.Client", client)
+    monkeypatch.setattr("twins.kubo_rpc.ipfshttpclient.Client", client)
     return fakes
 
 
