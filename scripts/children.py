@@ -75,8 +75,9 @@ class Children:
 
     def add(self, program: Program) -> Child:
         """Start a program."""
-        self._pidfile.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._pidfile.write_text(str(os.getpid()), encoding="ascii")
+        if not self._children:  # once: a program that was started a moment ago may be about to read it
+            self._pidfile.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._pidfile.write_text(str(os.getpid()), encoding="ascii")
         child = Child(program)
         self._children.append(child)
         self._start(child)

@@ -10,6 +10,7 @@ import pytest
 
 from chain.accounts import HARDHAT_MNEMONIC, Account
 from chain.errors import ChainUnreachableError
+from chain.nodes import CONFIRMATIONS
 from chain.processes import ProcessIdentity
 from devnet.operation import rpc
 from scripts.devnet_state import DevnetState
@@ -162,7 +163,9 @@ def test_a_killed_supervisor_takes_all_nodes_with_it_and_nothing_is_lost(devnet:
 def test_down_leaves_nothing_running_and_the_next_up_is_quick_and_finds_everything(devnet: Devnet) -> None:
     artifact = os.urandom(100_000)
     cid = devnet.ipfs_add(artifact)
-    block = devnet.network.admin("validator-1").head()
+    admin = devnet.network.admin("validator-1")
+    wait_for("a settled block", lambda: admin.height() > CONFIRMATIONS)
+    block = admin.block(admin.height() - CONFIRMATIONS)  # what is newer may yet be undone
     before = devnet.status()
     devnet.down()
     assert devnet.run("down").startswith("not running")

@@ -22,11 +22,14 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A devnet with slots of ten seconds, a twin of two rounds, and a process that holds for all stations."""
+    """A devnet with slots of 20 s, a twin of two rounds, and a process that holds for all stations.
+
+    In shorter slots a busy machine misses one, and a report of failures is exit code 1.
+    """
     place = Place(tmp_path_factory.mktemp("integrity"))
     try:
         assert place.spawn("devnet", "up", "--port", "0").code == 0
-        assert place.run("deploy", "--slot", "10").code == 0
+        assert place.run("deploy", "--slot", "20").code == 0
         assert place.rounds(2).code == 0
         yield place
     finally:
@@ -45,12 +48,12 @@ def holders(place: Place) -> Iterator[subprocess.Popen[str]]:
     assert {"anchored", "revealed", "key registered", "tagged", "assigned", "holding", "proven"} <= actions
 
 
-def wait_until_fresh(place: Place, seconds: float = 90.0) -> dict[str, Any]:
+def wait_until_fresh(place: Place, seconds: float = 180.0) -> dict[str, Any]:
     """Wait until all three holders have proven: a twin is fresh as soon as enough of them have."""
     deadline = time.monotonic() + seconds
     while True:
         # In this process: one that imports each time takes the time from the holders, which then miss their slots.
-        done = place.run("integrity", "report", "tiny", "--max-age", "40", "--json")
+        done = place.run("integrity", "report", "tiny", "--max-age", "80", "--json")
         if done.code == 0 and done.lines()[0]["verdicts"]["proven"] >= 3:
             return dict(done.lines()[0])
         assert time.monotonic() < deadline, done
