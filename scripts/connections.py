@@ -48,7 +48,7 @@ ConfirmationsOption = Annotated[
 PatienceOption = Annotated[
     float | None,
     typer.Option(
-        help="Seconds to wait for a chain that stalls or doesn't answer [0 on a development node, else 600].",
+        help="Seconds to wait for a chain that stalls, or nodes that don't answer [0 on a development node, else 600].",
         min=0,
     ),
 ]
