@@ -24,8 +24,8 @@ from chain.errors import DevnetError
 from chain.processes import ProcessIdentity
 from devnet import sockets
 from devnet.network import write_text
+from devnet.tied import tied
 
-_TIED = Path(__file__).with_name("tied.py")
 _READY = 10.0  # seconds that the supervisor may take to answer
 _STOP = 20  # seconds that a node may take to end; geth writes its database
 _RETRIES = 60  # with a second more after each: half an hour
@@ -226,8 +226,7 @@ def configuration(root: Path, socket: Path, pidfile: Path, programs: Iterable[Pr
         "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
     ]
     for program in programs:
-        # -I -S: the wrapper is in the way for 20 ms, not for 100.
-        words = [sys.executable, "-I", "-S", "-B", str(_TIED), str(pidfile), *program.command]
+        words = tied(pidfile, program.command)
         environment = ",".join(f'{key}="{_quotable(value)}"' for key, value in sorted(program.environment.items()))
         lines += [
             f"[program:{program.name}]",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,9 +17,8 @@ from time import monotonic
 import psutil  # type: ignore[import-untyped]
 
 from chain.hardhat_node import tail
-from scripts.flower import ROOT
+from devnet.tied import tied
 
-_TIED = ROOT / "devnet" / "tied.py"
 _GRACE = 10.0  # seconds that a program may take to end
 _LONGEST = 30.0  # seconds between attempts to start what always dies
 _LINE = 200  # characters of a log's last words
@@ -115,7 +113,7 @@ class Children:
 
     def tied(self, command: Sequence[str]) -> list[str]:
         """Return a command that ends when this process does, whatever ends that; after the first `add`."""
-        return [sys.executable, "-I", "-S", "-B", str(_TIED), str(self._pidfile), *command]
+        return tied(self._pidfile, command)
 
     def _start(self, child: Child) -> None:
         words = self.tied(child.program.command)

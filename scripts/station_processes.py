@@ -17,12 +17,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from chain.errors import DevnetError
+from devnet.tied import tied
 from scripts.cli import FAILED
 from scripts.setup import ROOT
 from scripts.told import lines_since
 from twins.types import Address
 
-_TIED = ROOT / "devnet" / "tied.py"
 _SCRIPT = ROOT / "scripts" / "station.py"
 _RESTARTS = 5  # in a row, without a step in between
 _GRACE = 10.0  # seconds that a station may take to end
@@ -150,11 +150,10 @@ class StationProcesses:
 
     def _start(self, child: _Child) -> None:
         """Start a station: deaf to this terminal's Ctrl-C, and dead when this process is, however it ends."""
-        words = [sys.executable, "-I", "-S", "-B", str(_TIED), str(self._folder / "rounds.pid")]
-        words += [sys.executable, str(_SCRIPT), *child.command.options, "--json"]
+        words = [sys.executable, str(_SCRIPT), *child.command.options, "--json"]
         with child.out.open("ab") as out, child.err.open("ab") as err:
             child.process = subprocess.Popen(
-                words,
+                tied(self._folder / "rounds.pid", words),
                 env={**os.environ, **child.command.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=out,

@@ -17,6 +17,7 @@ from fl.datasets import Task, watch
 from fl.formulation import Formulation
 from fl.training import Examples, initial_model, load_model, pin, to_model, train
 from tests.unit.fl import tiny
+from tests.unit.fl.odd_networks import Doubling, Own, frozen, hooked, shared
 from tests.unit.fl.world import bits
 
 pytestmark = pytest.mark.unit
@@ -179,12 +180,6 @@ def test_training_that_diverges_diverges_as_in_pytorch() -> None:
         assert_same(one.detach(), other.detach())
 
 
-def hooked() -> nn.Module:
-    network = nn.Sequential(nn.Linear(4, 3))
-    network[0].register_forward_hook(lambda module, args, output: output * 2)
-    return network
-
-
 def hooked_at_a_parameter() -> nn.Module:
     network = nn.Sequential(nn.Linear(4, 3))
     network[0].weight.register_hook(lambda gradient: gradient * 2)
@@ -197,31 +192,10 @@ def hooked_after_the_gradient() -> nn.Module:
     return network
 
 
-def shared() -> nn.Module:
-    layer = nn.Linear(4, 4)
-    return nn.Sequential(layer, nn.ReLU(), layer)
-
-
-def frozen() -> nn.Module:
-    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
-    network[0].requires_grad_(False)
-    return network
-
-
 def patched() -> nn.Module:
     network = nn.Sequential(nn.Linear(4, 3))
     network[0].forward = lambda x: x[:, :3]
     return network
-
-
-class Doubling(nn.Sequential):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2  # type: ignore[no-any-return]
-
-
-class Own(nn.Linear):
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * 2
 
 
 def ending(*layers: nn.Module) -> Callable[[], nn.Module]:

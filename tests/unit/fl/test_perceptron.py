@@ -12,6 +12,7 @@ from torch import nn
 from fl.cohort import Member
 from fl.perceptron import Perceptron
 from tests.unit.fl import tiny
+from tests.unit.fl.odd_networks import Doubling, Own, frozen, hooked, shared
 from tests.unit.fl.test_cohort import compare, examples
 
 pytestmark = pytest.mark.unit
@@ -35,32 +36,6 @@ def test_in_float64_a_perceptron_learns_what_each_device_learns_alone(
     task = replace(tiny.DATASET.task, build=build, epochs=2, batch=7)
     members = [Member(examples(n, i, dtype=torch.float64), i) for i, n in enumerate((20, 3, 33, 14))]
     compare(task, members, mu, torch.float64, 1e-12)
-
-
-def hooked() -> nn.Module:
-    network = nn.Sequential(nn.Linear(4, 3))
-    network[0].register_forward_hook(lambda module, args, output: output * 2)
-    return network
-
-
-def shared() -> nn.Module:
-    layer = nn.Linear(4, 4)
-    return nn.Sequential(layer, nn.ReLU(), layer)
-
-
-def frozen() -> nn.Module:
-    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3))
-    network[0].requires_grad_(False)
-    return network
-
-
-class Doubling(nn.Sequential):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return super().forward(x) * 2  # type: ignore[no-any-return]
-
-
-class Own(nn.Linear):
-    pass
 
 
 @pytest.mark.parametrize(
