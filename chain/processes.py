@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,7 @@ class ProcessIdentity:
     def of(cls, pid: int) -> ProcessIdentity | None:
         """Return the identity of a running process, or None when there is none (zombies are none)."""
         try:
-            # proc(5): "pid (name) state ppid … starttime"; a name may hold anything: from its last bracket.
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = _stat(pid)
         except OSError:
             return None if Path("/proc/self/stat").exists() else cls._of_ps(pid)
         return None if fields[0] in "ZX" else cls(pid, fields[19])
@@ -55,18 +55,28 @@ class ProcessIdentity:
         Raises:
             DevnetError: it doesn't die, or isn't ours to end.
         """
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if not self.alive:
-                return
-            try:
-                os.killpg(self.pid, number)
-            except ProcessLookupError:
-                return
-            except PermissionError as error:
-                raise DevnetError(f"process {self.pid}: expected to be allowed to end it, got {error}") from error
-            if self._gone_within(grace):
-                return
+        try:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                if not self.alive:
+                    return
+                try:
+                    os.killpg(self.pid, number)
+                except ProcessLookupError:
+                    return
+                except PermissionError as error:
+                    raise DevnetError(f"process {self.pid}: expected to be allowed to end it, got {error}") from error
+                if self._gone_within(grace):
+                    return
+        finally:
+            self._reap()
         raise DevnetError(f"process {self.pid}: expected it to end on SIGKILL, got a process that lives on")
+
+    def _reap(self) -> None:
+        """Take the exit code, if this program started it and goes on: else it stays in the process table."""
+        with suppress(OSError):  # none is left, or it isn't our child
+            fields = _stat(self.pid)
+            if (fields[0], fields[19]) == ("Z", self.started):
+                os.waitpid(self.pid, os.WNOHANG)
 
     def _gone_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -75,3 +85,8 @@ class ProcessIdentity:
                 return False
             time.sleep(_POLL)
         return True
+
+
+def _stat(pid: int) -> list[str]:
+    """Return proc(5)'s fields from the state on: "pid (name) state ppid … starttime"; a name may hold anything."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

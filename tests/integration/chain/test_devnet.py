@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chain.connection import Chain
@@ -143,6 +144,7 @@ def test_a_process_that_ignores_the_polite_signal_is_ended_with_its_children(tmp
     assert identity is not None
     assert child is not None
     identity.stop(grace=0.3)
+    assert not psutil.pid_exists(stubborn.pid), "a program that goes on has a zombie for each that it started and ended"
     stubborn.wait(5)
     assert gone_within(child, 5)
 

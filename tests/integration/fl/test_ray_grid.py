@@ -109,7 +109,10 @@ class Watched:
 
 def folders_of(process: psutil.Process) -> list[Path]:
     """Ray's folder, if the process names it: ``/.../ray-XXXXXXXX/session_...``."""
-    words = [word.partition("=")[2] for word in process.cmdline()]
+    try:
+        words = [word.partition("=")[2] for word in process.cmdline()]
+    except psutil.Error:  # it has ended by now
+        return []
     return [Path(word.split("/session_")[0]) for word in words if "/ray-" in word and "/session_" in word][:1]
 
 
