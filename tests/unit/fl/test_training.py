@@ -154,7 +154,7 @@ def test_the_steps_are_those_of_torchs_own_optimiser_to_the_bit(momentum: float)
     load_model(network, genesis())
     load_model(other, genesis())
     train(network, task, DATA, seed=4)
-    optimiser = torch.optim.SGD(other.parameters(), lr=task.learning_rate, momentum=momentum)
+    optimiser = torch.optim.SGD(other.parameters(), lr=task.learning_rate, momentum=momentum, fused=True)
     order = torch.Generator().manual_seed(4)
     for _ in range(task.epochs):
         for batch in torch.split(torch.randperm(len(DATA), generator=order), task.batch):
