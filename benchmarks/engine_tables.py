@@ -96,6 +96,11 @@ def sums_of(run: Figures, names: Sequence[str]) -> dict[str, float]:
     return {**sums, "rest": max(0.0, run["seconds"] - sum(sums.values()))}
 
 
+def verdict(met: bool) -> str:
+    """Say whether a target is met, as all of the page does."""
+    return "met" if met else "**not met**"
+
+
 def target(figures: Figures) -> str:
     """Say whether full provenance is as cheap as it is to be."""
     told = []
@@ -105,8 +110,7 @@ def target(figures: Figures) -> str:
             continue
         plain, full = row["runs"]["no provenance"], row["runs"]["directory store"]
         more = statistics.median(run["seconds"] / base["seconds"] for run, base in zip(full, plain, strict=False)) - 1
-        met = "met" if more < TARGET_OVERHEAD else "**not met**"
-        told.append(f"{name}: {more:+.1%} in {len(full[0]['rounds'])} rounds, {met}")
+        told.append(f"{name}: {more:+.1%} in {len(full[0]['rounds'])} rounds, {verdict(more < TARGET_OVERHEAD)}")
     if not told:
         return ""
     return (
@@ -195,8 +199,7 @@ def reached(figures: Figures) -> str:
         return ""
     memory = many["peak MB"]["this"] + many["peak MB"]["workers"]
     cost, before = (1e3 * row["seconds"] / row["devices"] for row in (many, few))
-    done = "met" if memory < TARGET_MEMORY else "**not met**"
-    level = "met" if cost <= _LEVEL * before else "**not met**"
+    done, level = verdict(memory < TARGET_MEMORY), verdict(cost <= _LEVEL * before)
     alike = {row["rounds"][0]["transactions"] for (_, stations), row in rows.items() if stations == 3}
     same = "the same" if len(alike) == 1 else "**not the same**"
     return (

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.engine_plots import Bar, Panel, stacked
+from benchmarks.engine_tables import verdict
 
 Figures = Mapping[str, Any]
 Table = Callable[[Sequence[str], Sequence[Sequence[str]]], str]
@@ -62,16 +63,12 @@ def targets(name: str, row: Figures) -> str:
     runs: Mapping[str, Sequence[Figures]] = row["runs"]
     best = max((engine for engine in runs if "with evaluation" in runs[engine][0]), key=lambda e: median_rate(runs[e]))
     wanted, got = TARGET_RATIO[name.partition(",")[0]], ratio(runs[best], runs[RAY])
-    said = [f"{wanted:g} times Flower's simulation: {got:.2f}, {_met(got >= wanted)}"]
+    said = [f"{wanted:g} times Flower's simulation: {got:.2f}, {verdict(got >= wanted)}"]
     floors = [engine for engine in runs if engine.startswith("floor")]
     if floors:
         got = ratio(runs[best], runs[floors[-1]])
-        said.append(f"{TARGET_FLOOR:.0%} of the floor on all cores: {got:.0%}, {_met(got >= TARGET_FLOOR)}")
+        said.append(f"{TARGET_FLOOR:.0%} of the floor on all cores: {got:.0%}, {verdict(got >= TARGET_FLOOR)}")
     return f"Targets, {best}: {'; '.join(said)}. {len(runs[best])} turns."
-
-
-def _met(met: bool) -> str:
-    return "met" if met else "**not met**"
 
 
 def step_rows(steps: Figures) -> tuple[list[str], list[list[str]]]:
@@ -90,7 +87,7 @@ def throughput(figures: Figures, table: Table) -> str:
         total = float(step_rows(figures[STEPS])[1][-1][1])
         parts.append(
             f"### Provenance of one update\n\n{table(*step_rows(figures[STEPS]))}\n\nTarget: at most "
-            f"{TARGET_STEPS:.0f} µs: {_met(total <= TARGET_STEPS)}. 333 devices of a station, the MLP's weights "
+            f"{TARGET_STEPS:.0f} µs: {verdict(total <= TARGET_STEPS)}. 333 devices of a station, the MLP's weights "
             f"(25.6 kB), one core.\n"
         )
     return f"""## Throughput
