@@ -68,7 +68,7 @@ class Formulation:
         for step in self.steps:
             x = step.forward(x)
         loss, g = _cross_entropy(x, y)
-        gradients: list[Tensor | None] = []
+        gradients: list[Tensor] = []
         for place in reversed(range(len(self.steps))):
             assert g is not None  # only the first step's input is of no interest
             g, own = self.steps[place].backward(g, place > 0)

@@ -29,7 +29,7 @@ class Step(Protocol):
         """Return its output, and leave ``x`` as it is."""
         ...
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         """Return the gradient of its input, if that is wanted, and those of its parameters in their order."""
         ...
 
@@ -59,7 +59,7 @@ class _Convolution:
         self._rows = self._weight.transpose(1, 2).flatten(1)
         return functional.linear(self._windows, self._rows, self._bias).view(count, places, wide)
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         wide, channels, width = self._weight.shape
         flat = g.reshape(-1, wide)
         weight = self._windows.t().mm(flat).view(width, channels, wide).permute(2, 1, 0).contiguous()
@@ -93,7 +93,7 @@ class _Normalisation:
         )
         return _series(y)
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         saved = self._x, self._mean, self._rstd, self._weight
         n, length, channels = g.shape
         shape = n, channels, length, self._layer.num_groups
@@ -106,7 +106,7 @@ class _Rectifier:
         self._y = torch.relu(x)
         return self._y
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         return (_THRESHOLD_BACKWARD(g, self._y, 0.0) if wanted else None), ()
 
 
@@ -121,7 +121,7 @@ class _RectifiedMaximum:
         self._is_first = torch.ge(first, second, out=torch.empty_like(self._y))
         return self._y
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         if not wanted:
             return None, ()
         g = _THRESHOLD_BACKWARD(g, self._y, 0.0)
@@ -145,7 +145,7 @@ class _Mean:
         self._shape = x.shape
         return x.mean(1, keepdim=True)
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         return (g / self._shape[1]).expand(self._shape).contiguous(), ()
 
 
@@ -154,7 +154,7 @@ class _Flattening:
         self._shape = x.shape
         return x.transpose(1, 2).flatten(1) if x.dim() == 3 else x
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         if len(self._shape) == 2:
             return g, ()
         count, length, channels = self._shape
@@ -170,7 +170,7 @@ class _Linear:
         self._x = x
         return functional.linear(x, self._weight, self._bias)
 
-    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor | None]]:
+    def backward(self, g: Tensor, wanted: bool) -> tuple[Tensor | None, Sequence[Tensor]]:
         own = [g.t().mm(self._x)] if self._bias is None else [g.t().mm(self._x), g.sum(0)]
         return (g.mm(self._weight) if wanted else None), own
 
