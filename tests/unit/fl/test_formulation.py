@@ -196,6 +196,15 @@ def test_impossible_data_are_seen_in_what_is_learnt(value: float) -> None:
         assert not all(bool(parameter.isfinite().all()) for parameter in network.parameters())
 
 
+def test_training_that_diverges_is_seen_in_what_is_learnt() -> None:
+    task = replace(watch.DATASET.task, epochs=2, learning_rate=1e20)
+    for plain in (False, True):
+        network = task.build()
+        load_model(network, initial_model(task, 1))
+        train(network, task, windows(40), seed=1, plain=plain)
+        assert not all(bool(parameter.isfinite().all()) for parameter in network.parameters())
+
+
 def hooked_at_a_parameter() -> nn.Module:
     network = nn.Sequential(nn.Linear(4, 3))
     network[0].weight.register_hook(lambda gradient: gradient * 2)
