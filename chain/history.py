@@ -1,4 +1,4 @@
-"""What the record holds of one station: its training so far, and updates that came too late to count."""
+"""What the record holds: a station's training so far, its updates that came too late, models that were merged."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from chain.events import UpdateSubmitted
+from twins.aggregation import Rule
 from twins.archive import Archive
 from twins.encryption import Keyring
-from twins.manifest import StationUpdateManifest, TwinModelManifest
+from twins.manifest import ArtifactRef, StationUpdateManifest, TwinModelManifest, UpdateRef
 from twins.model import TwinModel
-from twins.types import Digest
+from twins.types import Digest, TwinId
 from twins.updates import RecordedRound
 
 
@@ -79,3 +80,35 @@ def late_update(
     if late is None or late.trained_round >= number or head - late.base_round > max_staleness:
         return None
     return late
+
+
+def merged_manifest(
+    twin: TwinId,
+    rule: Rule,
+    number: int,
+    parent: Digest,
+    updates: Sequence[UpdateRef],
+    examples: int,
+    model: TwinModel,
+) -> TwinModelManifest:
+    """Return the one manifest that every honest station derives for a round's result.
+
+    Args:
+        twin: whose model.
+        rule: the twin's tier-2 rule.
+        number: of the round.
+        parent: the former head.
+        updates: the accepted ones, ascending by station.
+        examples: behind all of them.
+        model: what the rule makes of them.
+    """
+    return TwinModelManifest(
+        twin=twin,
+        round=number,
+        parent=parent,
+        updates=tuple(updates),
+        rule=rule,
+        model=ArtifactRef.of(model.to_bytes()),
+        examples=examples,
+        origin={},
+    )

@@ -40,7 +40,7 @@ class Recorder:
         archive: where artifacts go.
         secret: seals the devices' updates; None stores them open.
         readers: who gets a grant to them.
-        made: the updates that this process has made and stored itself, the newest few.
+        made: the updates that this process has made and stored itself, the newest few, with the round of each.
     """
 
     twin: TwinId
@@ -49,7 +49,7 @@ class Recorder:
     archive: Archive
     secret: StationSecret | None = None
     readers: Sequence[ReaderId] = ()
-    made: dict[Digest, None] = field(default_factory=dict, compare=False)
+    made: dict[Digest, int] = field(default_factory=dict, compare=False)
 
     def store_update(
         self, update: StationUpdate, base_round: int, roster: tuple[Address, ...]
@@ -88,7 +88,7 @@ class Recorder:
             engine=update.engine,
         )
         digest, submit = self._submission(manifest)
-        remember(self.made, digest, None, _MADE)
+        remember(self.made, digest, update.round, _MADE)
         return digest, submit
 
     def resubmit(self, late: UpdateSubmitted, number: int) -> tuple[Digest, Callable[[], Receipt]]:

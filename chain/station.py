@@ -23,7 +23,6 @@ from chain.steps import Unsettled as Unsettled
 from chain.steps import Windows as Windows
 from chain.turns import opens_at
 from chain.values import Head, RoundState, RoundStatus
-from chain.voting import merged_manifest as merged_manifest
 from twins.errors import TwinsError
 from twins.manifest import StationUpdateManifest
 from twins.types import Digest

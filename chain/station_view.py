@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from chain.accounts import Account
 from chain.errors import RecordError, TwinRegistryUnknownStation
 from chain.events import Attested, Genesis, RoundFinal, UpdateSubmitted
 from chain.history import RecordedHistory, base_model
+from chain.known import Known
 from chain.looks import Look
 from chain.recorder import Recorder
 from chain.round_ledger import RoundLedger
@@ -46,6 +48,8 @@ class StationView:
         readers: tells who gets a grant to them, asked for every update.
         keyring: opens the device updates of others that this station has a grant for.
         notice: told what happens.
+        known: what a station of this process has fetched: they may share it if they share an archive.
+        made: the updates that this process has made and stored itself, the newest few, with the round of each.
     """
 
     twin: TwinId
@@ -63,6 +67,8 @@ class StationView:
     readers: Callable[[], tuple[ReaderId, ...]] = tuple
     keyring: Keyring = field(default_factory=Keyring)
     notice: Callable[[str], None] = lambda text: None
+    known: Known = field(default_factory=Known, repr=False, compare=False)
+    made: dict[Digest, int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def recorder(self) -> Recorder:
@@ -77,7 +83,7 @@ class StationView:
                 "got none"
             )
         secret = self.secret if self.manifest.policy.sealed else None
-        return Recorder(self.twin, self.account, self.ledger, self.archive, secret, self.readers())
+        return Recorder(self.twin, self.account, self.ledger, self.archive, secret, self.readers(), self.made)
 
     @property
     def _voter(self) -> Voter:
@@ -92,6 +98,7 @@ class StationView:
             merge=self.merge,
             keyring=self.keyring,
             recorder=self.recorder,
+            known=self.known,
         )
 
     @contextmanager
@@ -163,7 +170,7 @@ class StationView:
         Raises:
             TwinsError: they can't be fetched, or aren't what the digest names.
         """
-        return base_model(self.archive, digest)
+        return self.known.model(digest, partial(base_model, self.archive))
 
     def history(self) -> History:
         """Return what the record holds of this station."""

@@ -14,20 +14,21 @@ from chain.accounts import Account
 from chain.checks import Finding, findings_text
 from chain.contribution_checks import check_norms, check_sealing, check_training, double_counts
 from chain.errors import RecordError
-from chain.events import DeviceEquivocated, RosterSet, RoundFinal, UpdateSubmitted
+from chain.events import DeviceEquivocated, RosterSet, RoundFinal, StationRegistered, UpdateSubmitted
 from chain.evidence import Evidence, Gatherer, forged_entry, recompute_tier1
-from chain.history import base_model
+from chain.history import base_model, merged_manifest
+from chain.known import Known, Question
 from chain.lineage import roster_root_at
 from chain.recorder import Recorder
 from chain.round_ledger import RoundLedger
 from chain.steps import Action, Due, Unsettled
 from chain.twin_registry import TwinRegistry
 from chain.values import ProvenContribution, Recorded, RoundState
-from twins.aggregation import Merge, Rule
+from twins.aggregation import Merge
 from twins.archive import Archive
 from twins.contribution import SigningDomain
 from twins.encryption import Keyring
-from twins.manifest import ArtifactRef, TwinManifest, TwinModelManifest, UpdateRef
+from twins.manifest import TwinManifest, TwinModelManifest, UpdateRef
 from twins.model import TwinModel
 from twins.types import Address, Digest, TwinId
 from twins.updates import contributions_tree, device_order
@@ -50,6 +51,7 @@ class Voter:
         merge: the twin's tier-2 rule.
         keyring: opens the device updates that the station has a grant for.
         recorder: writes this station's part.
+        known: what a station of this process has fetched.
     """
 
     twin: TwinId
@@ -62,6 +64,7 @@ class Voter:
     merge: Merge
     keyring: Keyring
     recorder: Recorder
+    known: Known
 
     def vote(self, state: RoundState, now: int) -> Due | Unsettled:
         """Prepare this station's vote, or what stops an update that must not be voted for.
@@ -143,8 +146,10 @@ class Voter:
     def _merge(self, number: int, parent: Digest, gathered: Sequence[Evidence]) -> tuple[TwinModelManifest, TwinModel]:
         merged = self.merge([(e.model, e.recorded.examples) for e in gathered if e.model is not None])
         merged.require_schema(self.manifest.model_schema, "merged model")
-        accepted = [evidence.recorded for evidence in gathered]
-        return merged_manifest(self.twin, self.manifest.merge_rule, number, parent, accepted, merged), merged
+        updates = [UpdateRef(evidence.recorded.station, evidence.recorded.update) for evidence in gathered]
+        examples = sum(evidence.recorded.examples for evidence in gathered)
+        rule = self.manifest.merge_rule
+        return merged_manifest(self.twin, rule, number, parent, updates, examples, merged), merged
 
     @property
     def domain(self) -> SigningDomain:
@@ -157,14 +162,16 @@ class Voter:
         A station attests only to what it has checked down to the devices' signatures: a withheld or forged one must
         not become part of a final model.
         """
-        stations = self.registry.stations(block)
+        stations = self._stations(block)
         rosters = self._rosters(block)
         made = self.recorder.made
         gatherer = Gatherer(self.archive, self.manifest.model_schema, self.domain, self.keyring, made)
         counted = [update for update in self._recorded(number, block) if accepted >> stations.index(update.station) & 1]
         gathered = []
         for recorded in sorted(counted, key=lambda update: device_order(update.station)):
-            evidence = gatherer.gather(recorded, roster_root_at(rosters, recorded))
+            root = roster_root_at(rosters, recorded)
+            question = Question(recorded, root, self.domain, recorded.update in made)
+            evidence = self.known.evidence(question, self.keyring, partial(gatherer.gather, recorded, root))
             training = check_training(recorded, self.manifest.policy, self._accepted_before(recorded, stations, block))
             sealing = check_sealing(recorded, evidence.manifest, self.manifest.policy)
             gathered.append((evidence, (*evidence.findings, *self._recompute(evidence), *training, *sealing)))
@@ -200,7 +207,7 @@ class Voter:
         half = (state.attest_until - state.submit_until) // 2
         if all(finding.check == "artifact" for finding in findings) and now < state.attest_until - half:
             raise objection
-        index = self.registry.stations(block).index(self.account.address)
+        index = self._stations(block).index(self.account.address)
         if self.ledger.accusers_of(self.twin, recorded.station) >> index & 1:
             raise objection
         digest = self.recorder.store_accusation(recorded, findings)
@@ -246,6 +253,11 @@ class Voter:
         proof = contributions_tree(index.entries).proof(place)
         return Recorded.of(recorded, roster), ProvenContribution.of(index.entries[place]), proof
 
+    def _stations(self, block: int) -> tuple[Address, ...]:
+        """Return all stations by index: the order in which they came, and none ever goes."""
+        events = self.registry.events(self.since, block)
+        return tuple(event.station for event in events if isinstance(event, StationRegistered))
+
     def _rosters(self, block: int) -> list[RosterSet]:
         return [event for event in self.registry.events(self.since, block) if isinstance(event, RosterSet)]
 
@@ -264,33 +276,3 @@ class Voter:
             if any(isinstance(final, RoundFinal) and final.accepted & bit for final in finals):
                 found += [event for event in self._recorded(number, block) if event.station == recorded.station]
         return found
-
-
-def merged_manifest(
-    twin: TwinId,
-    rule: Rule,
-    number: int,
-    parent: Digest,
-    accepted: Sequence[UpdateSubmitted],
-    model: TwinModel,
-) -> TwinModelManifest:
-    """Return the one manifest that every honest station derives for a round's result.
-
-    Args:
-        twin: whose model.
-        rule: the twin's tier-2 rule.
-        number: of the round.
-        parent: the former head.
-        accepted: the accepted updates, ascending by station.
-        model: what the rule makes of them.
-    """
-    return TwinModelManifest(
-        twin=twin,
-        round=number,
-        parent=parent,
-        updates=tuple(UpdateRef(update.station, update.update) for update in accepted),
-        rule=rule,
-        model=ArtifactRef.of(model.to_bytes()),
-        examples=sum(update.examples for update in accepted),
-        origin={},
-    )

@@ -33,7 +33,8 @@ class RoundResult:
         seconds: in all.
         phases: seconds of ``train`` (from when the round before was final, and for the next one while votes were
             recorded), ``record`` (what of it didn't happen during training), ``merge`` (fetch, verify, merge, attest;
-            what of it didn't happen during training) and ``evaluate``.
+            what of it didn't happen during training) and ``evaluate`` (what of it didn't happen while
+            updates were recorded and voted on).
     """
 
     number: int
@@ -88,7 +89,7 @@ def _rounds(session: Session, until: int) -> Iterator[RoundResult]:
         clock = perf_counter()
         session.notice("evaluating the new model")
         number, model, weights = session.head_model()
-        evaluation = session.evaluate(model, weights)
+        evaluation = session.evaluate(weights)
         phases["evaluate"] += perf_counter() - clock
         yield RoundResult(
             number=number,

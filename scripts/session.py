@@ -10,6 +10,7 @@ from pathlib import Path
 from chain.accounts import Account
 from chain.connection import Receipt
 from chain.enrolment import enrol_audit, enrol_devices, enrol_genesis, enrol_stations, enrol_twin, missing_stations
+from chain.known import Known
 from chain.station import StationFollower
 from chain.values import RoundPolicy
 from fl.engines import Engine
@@ -39,6 +40,7 @@ class Session:
         setup: receipts of what had to be set up, by operation.
         notice: told what happens, for a progress bar.
         at_once: how many stations' devices work at the same time.
+        known: what any of the stations has fetched.
     """
 
     settings: RunSettings
@@ -47,6 +49,7 @@ class Session:
     setup: Mapping[str, Sequence[Receipt]] = field(default_factory=dict)
     notice: Callable[[str], None] = lambda text: None
     at_once: int = 1
+    known: Known = field(default_factory=Known)
 
     @property
     def twin(self) -> TwinId:
@@ -76,9 +79,9 @@ class Session:
         """Return how many stations' updates are in a final model."""
         return len(self.followers[0].archive.manifest(TwinModelManifest, model).updates)
 
-    def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
+    def evaluate(self, model: TwinModel) -> Evaluation:
         """Test a model on all devices, each on its own test data."""
-        tests = [partial(station.evaluate, digest, model) for station in self.stations]
+        tests = [partial(station.evaluate, model) for station in self.stations]
         return Evaluation.total(in_order(tests, self.at_once))
 
 
@@ -125,6 +128,7 @@ def open_session(
             readers,
             receipts,
             engine,
+            session.known,
         )
         for account, part in zip(accounts.stations, deal(settings.devices, settings.stations), strict=True)
     )

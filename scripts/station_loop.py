@@ -127,7 +127,7 @@ class StationLoop:
         manifest = follower.archive.manifest(TwinModelManifest, digest)
         evaluation: Evaluation | None = None
         try:
-            evaluation = self._station.evaluate(digest, follower.base_model(digest))
+            evaluation = self._station.evaluate(follower.base_model(digest))
         except FlError as error:
             self._tell(Told("failed", number, f"round {number}: {error}", {"why": str(error)}))
         accuracy = "" if evaluation is None else f", accuracy {evaluation.accuracy:.3f} on this station's devices"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from chain.accounts import Account
+from chain.known import Known
 from chain.station import StationFollower
 from fl.datasets import get
 from fl.engines import Engine
@@ -65,6 +66,23 @@ class TwinPlan:
         return cls(manifest, genesis)
 
 
+@dataclass(frozen=True)
+class Newest:
+    """What a station's devices made last: all that tier 2 takes of it.
+
+    Attributes:
+        round: for which they trained.
+        base: what they trained on.
+        model: the tier-1 aggregate.
+        examples: behind it.
+    """
+
+    round: int
+    base: Digest
+    model: TwinModel
+    examples: int
+
+
 @dataclass
 class LocalStation:
     """A station of this process.
@@ -74,30 +92,34 @@ class LocalStation:
         trainer: its devices.
         devices: held by the thread for which its devices work.
         follower: its part of the chain.
+        newest: what its devices made last, in this process.
     """
 
     account: Account
     trainer: StationTrainer
     devices: AbstractContextManager[object] = _DEVICES
     follower: StationFollower = field(init=False)
+    newest: Newest | None = field(default=None, init=False)
     _evaluation: tuple[Digest, Evaluation] | None = None
 
-    def evaluate(self, digest: Digest, model: TwinModel) -> Evaluation:
-        """Test a model on the station's devices, each on its own test data.
+    def evaluate(self, model: TwinModel) -> Evaluation:
+        """Test a model on the station's devices, each on its own test data; the same one twice is tested once.
 
         Raises:
             EngineError: as `StationTrainer.evaluate`.
         """
         with self.devices:
-            if self._evaluation is None or self._evaluation[0] != digest:
-                self._evaluation = (digest, self.trainer.evaluate(model))  # the newest: the next round starts from it
+            weights = model.digest()
+            if self._evaluation is None or self._evaluation[0] != weights:
+                self._evaluation = (weights, self.trainer.evaluate(model))  # the newest: the next round starts from it
             return self._evaluation[1]
 
     def learn(self, base: TwinModel, digest: Digest, number: int, history: History) -> StationUpdate:
         """Train, and state how good the base was on the station's devices; `chain.station.Learn`."""
         with self.devices:
-            evaluation = self.evaluate(digest, base)
+            evaluation = self.evaluate(base)
             update = self.trainer.learn(base, digest, number, history)
+        self.newest = Newest(number, digest, update.model, update.examples)
         return replace(update, metrics={**update.metrics, "base": evaluation.to_json()})
 
 
@@ -111,6 +133,7 @@ def assemble(
     readers: ReaderSource = tuple,
     receipts: Path | None = None,
     engine: Engine | None = None,
+    known: Known | None = None,
 ) -> LocalStation:
     """Put one station together; nothing is sent.
 
@@ -124,6 +147,7 @@ def assemble(
         readers: tells who gets a grant to the devices' sealed updates.
         receipts: folder in which its devices keep the station's receipts; None: they keep none.
         engine: runs the devices; None for one after another in this thread.
+        known: what all stations of this process, and this archive, have fetched; None for a station alone.
 
     Raises:
         FlError: unknown data set or strategy, unreadable keys, too few devices for the strategy.
@@ -167,5 +191,6 @@ def assemble(
         readers=readers,
         keyring=Keyring((secret,)),
         notice=notice,
+        known=known or Known(),
     )
     return station

@@ -12,7 +12,7 @@ from chain.connection import Chain
 from chain.errors import ContractRevertError, RecordError, UndoneError
 from chain.station import Action, Due, StationFollower, Step, Unsettled
 from chain.values import RoundState, RoundStatus
-from scripts.ahead import Foreseen, tell, train_ahead
+from scripts.ahead import Foreseen, predict, tell, test_ahead, train_ahead
 from scripts.pipeline import Pipeline, in_order
 from scripts.session import Session
 
@@ -80,6 +80,9 @@ def sweep(session: Session, until: int, phases: dict[str, float]) -> list[Step]:
 def _vote_and_train(session: Session, number: int, last: int, phases: dict[str, float]) -> list[Step]:
     """Let the stations vote in round ``number``, and their devices train for the next one meanwhile."""
     foreseen = Foreseen()
+    predicted = predict(session, number)
+    if predicted is not None:
+        foreseen.set_result(predicted)
     with Pipeline[list[Step]](session.network.chain) as pipeline:
         attested = pipeline.start("votes", lambda: partial(_vote, session, number, last, foreseen))
         train_ahead(session, number + 1, foreseen, attested, phases)
@@ -151,6 +154,7 @@ def _train(
         del due  # it may hold hundreds of megabytes, and as many are about to be made
         phases["record"] += perf_counter() - clock
     trained.close()
+    test_ahead(session)
     return unsettled
 
 

@@ -29,7 +29,7 @@ ONLY_IN = {
 # twins is the layer that others check: it stays small enough to be read whole.
 TWINS_MAY_USE = {
     "numpy", "safetensors", "rfc8785", "cryptography", "ipfshttpclient",
-    "eth_account", "eth_abi", "coincurve", "eth_utils", "Crypto",
+    "eth_account", "eth_abi", "coincurve", "eth_utils", "sha3",
 }  # fmt: skip
 
 # The process's surroundings: only scripts reads them, everything else gets values.

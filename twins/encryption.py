@@ -11,8 +11,9 @@ X25519 (RFC 7748).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import NewType
 
@@ -139,14 +140,21 @@ class ReaderKey:
         Raises:
             SealError: the grant isn't for this key, sender and context, or the bytes aren't what was sealed.
         """
+        return _unseal(ciphertext, encryption, context, self.granted_key(encryption, context, grant))
+
+    def granted_key(self, encryption: Encryption, context: bytes, grant: Grant) -> bytes:
+        """Return the key that a grant gives, which may still be none to the sealed bytes.
+
+        Raises:
+            SealError: the grant isn't for this key, sender and context.
+        """
         try:
-            key = aes_key_unwrap(self._shared(encryption.sender, context), bytes.fromhex(grant.wrapped[2:]))
+            return aes_key_unwrap(self._shared(encryption.sender, context), bytes.fromhex(grant.wrapped[2:]))
         except InvalidUnwrap as error:
             raise SealError(
                 f"grant of {encryption.sender} for {grant.reader}: expected the key to the sealed bytes, got something "
                 "that doesn't unwrap: another reader's, another place's, or altered"
             ) from error
-        return _unseal(ciphertext, encryption, context, key)
 
     def _shared(self, other: ReaderId, context: bytes) -> bytes:
         try:
@@ -198,13 +206,9 @@ class StationSecret(ReaderKey):
         key = self._content_key(encryption.plaintext, context)
         return Grant(reader, "0x" + aes_key_wrap(self._shared(reader, context), key).hex())
 
-    def open_own(self, ciphertext: bytes, encryption: Encryption, context: bytes) -> bytes:
-        """Open what this station sealed; it needs no grant.
-
-        Raises:
-            SealError: the bytes aren't what was sealed.
-        """
-        return _unseal(ciphertext, encryption, context, self._content_key(encryption.plaintext, context))
+    def own_key(self, encryption: Encryption, context: bytes) -> bytes:
+        """Return the key to what this station sealed; it needs no grant."""
+        return self._content_key(encryption.plaintext, context)
 
     def noise(self, context: bytes) -> bytes:
         """Return 32 bytes to seed a rule's noise with, of `encryption_context`.
@@ -244,12 +248,9 @@ class Keyring:
             SealError: one may, and they don't open.
         """
         failure: SealError | None = None
-        for reader, grant in self._ways(update, encryption):
+        for key in self._keys(update, encryption, context):
             try:
-                if grant is not None:
-                    return reader.open(ciphertext, encryption, context, grant)
-                if isinstance(reader, StationSecret):
-                    return reader.open_own(ciphertext, encryption, context)
+                return _unseal(ciphertext, encryption, context, key())
             except SealError as error:
                 failure = error
         if failure is not None:
@@ -259,13 +260,21 @@ class Keyring:
             f"got {len(encryption.grants)} for others; ask the station for one"
         )
 
-    def _ways(self, update: Digest, encryption: Encryption) -> Iterator[tuple[ReaderKey, Grant | None]]:
+    def keys(self, update: Digest, encryption: Encryption, context: bytes) -> frozenset[bytes]:
+        """Return the keys that may open a station update's sealed bytes; two keyrings that have the same can the same.
+
+        Raises:
+            SealError: a grant for a key at hand gives none.
+        """
+        return frozenset(key() for key in self._keys(update, encryption, context))
+
+    def _keys(self, update: Digest, encryption: Encryption, context: bytes) -> Iterator[Callable[[], bytes]]:
         for reader in self.readers:
             if isinstance(reader, StationSecret) and reader.public == encryption.sender:
-                yield reader, None
+                yield partial(reader.own_key, encryption, context)
             for grant in (*encryption.grants, *self.grants.get(update, ())):
                 if grant.reader == reader.public:
-                    yield reader, grant
+                    yield partial(reader.granted_key, encryption, context, grant)
 
 
 def _unseal(ciphertext: bytes, encryption: Encryption, context: bytes, key: bytes) -> bytes:

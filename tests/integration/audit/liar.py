@@ -12,13 +12,14 @@ import pytest
 
 from chain.accounts import Account
 from chain.errors import RecordError
-from chain.station import Action, merged_manifest
+from chain.history import merged_manifest
+from chain.station import Action
 from chain.values import Update
 from scripts.session import Session
 from tests.integration.audit.world import World
 from twins.aggregation import WEIGHTED_MEAN, weighted_mean
 from twins.contribution import Contribution, address_of_key
-from twins.manifest import ArtifactRef, StationUpdateManifest
+from twins.manifest import ArtifactRef, StationUpdateManifest, UpdateRef
 from twins.model import TwinModel
 from twins.types import Address, Digest
 from twins.updates import (
@@ -183,7 +184,11 @@ class Liar:
         if model is None:
             models = [archive.model(world.update_manifest(event).model) for event in accepted]
             model = weighted_mean([(m, event.examples) for m, event in zip(models, accepted, strict=True)])
-        manifest = merged_manifest(world.twin, WEIGHTED_MEAN, self.number, self.head, accepted, model)
+        updates, examples = (
+            [UpdateRef(event.station, event.update) for event in accepted],
+            sum(e.examples for e in accepted),
+        )
+        manifest = merged_manifest(world.twin, WEIGHTED_MEAN, self.number, self.head, updates, examples, model)
         manifest = replace(manifest, model=artifact or manifest.model)
         manifest = replace(manifest, **lies)  # type: ignore[arg-type]
         archive.put(model.to_bytes())

@@ -121,7 +121,8 @@ class World:
                 network=SimpleNamespace(ledger=SimpleNamespace(round_of=state), chain=self.chain),
                 head_round=lambda: self.head,
                 head_model=lambda: (self.head, f"model {self.head}", "weights"),
-                evaluate=lambda model, weights: f"evaluation of {model}",
+                evaluate=lambda weights: f"evaluation of {weights}",
+                stations=(),
                 merged_updates=lambda model: len(stations),
             ),
         )

@@ -77,7 +77,7 @@ class World:
         )
         evaluation = SimpleNamespace(accuracy=0.5, to_json=dict)
         station = SimpleNamespace(
-            follower=follower, account=SimpleNamespace(address="0x01"), evaluate=lambda digest, model: evaluation
+            follower=follower, account=SimpleNamespace(address="0x01"), evaluate=lambda model: evaluation
         )
         ledger = SimpleNamespace(head=lambda twin, block=None: SimpleNamespace(number=self.head, model=f"m{self.head}"))
         network = SimpleNamespace(chain=self, ledger=ledger)

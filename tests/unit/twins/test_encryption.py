@@ -115,7 +115,6 @@ def test_whoever_has_a_grant_opens_what_was_sealed_and_nobody_else(
             with pytest.raises(NoGrantError):
                 opened(reader, encryption=how, context=context, sealed=sealed)
     assert opened(STATION, encryption=how, context=context, sealed=sealed) == plaintext
-    assert STATION.open_own(sealed, how, context) == plaintext
 
 
 @given(st.binary(max_size=80), contexts)
