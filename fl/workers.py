@@ -47,6 +47,7 @@ class WorkerEngine:
     local: LocalEngine = field(default_factory=LocalEngine)
     app: str = "fl.client_app:app"
     _pool: ProcessPoolExecutor | None = field(default=None, repr=False)
+    _closed: bool = field(default=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)  # stations' threads share the processes
 
     @property
@@ -65,6 +66,8 @@ class WorkerEngine:
 
     def _started(self) -> ProcessPoolExecutor:
         with self._lock:
+            if self._closed:  # a thread that a run has left behind must not start processes that nobody ends
+                raise EngineError("worker processes: expected them in use, got a call after they were closed")
             if self._pool is None:
                 self._pool = ProcessPoolExecutor(self.workers, mp_context=get_context("spawn"), initializer=_begin)
                 for _ in range(self.workers):
@@ -86,7 +89,11 @@ class WorkerEngine:
         try:
             futures += [pool.submit(_run, self.local, self.app, pack_calls(part), check) for part in parts]
             results = _follow(futures, parts, replied)
-        except BrokenProcessPool as error:
+        except RuntimeError as error:
+            if self._closed:
+                raise EngineError("worker processes: closed while they were at work") from error
+            if not isinstance(error, BrokenProcessPool):
+                raise
             self._end(pool)
             raise EngineError(
                 f"a worker process ended: expected {self.workers} that stay (is there memory enough for so many? "
@@ -100,9 +107,11 @@ class WorkerEngine:
         return [reply for reply, _ in results]
 
     def close(self) -> None:
-        """End the processes, whatever they are doing."""
-        if self._pool is not None:
-            self._end(self._pool)
+        """End the processes, whatever they are doing, for good."""
+        with self._lock:
+            self._closed, pool = True, self._pool
+        if pool is not None:
+            self._end(pool)
 
     def _end(self, pool: ProcessPoolExecutor) -> None:
         with self._lock:

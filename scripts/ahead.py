@@ -40,12 +40,19 @@ def test_ahead(session: Session) -> None:
     """
     made = _newest(session)
     if made is not None:
-        threading.Thread(target=_test, args=(session, made), name="test ahead", daemon=True).start()
+        threading.Thread(target=_test, args=(session, made, session.over), name="test ahead", daemon=True).start()
 
 
-def _test(session: Session, made: Sequence[tuple[LocalStation, Newest]]) -> None:
+def _test(session: Session, made: Sequence[tuple[LocalStation, Newest]], over: threading.Event) -> None:
     with suppress(FlError, TwinsError):  # the round itself tells it, if it comes to that
-        session.evaluate(_merged(session, made))
+        model = _merged(session, made)
+
+        def test(station: LocalStation) -> None:
+            if not over.is_set():  # or this thread would start the engine again that the run has closed
+                station.evaluate(model)
+
+        for _ in in_order([partial(test, station) for station in session.stations], session.at_once):
+            pass
 
 
 def predict(session: Session, number: int) -> Digest | None:

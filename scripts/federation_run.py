@@ -5,6 +5,7 @@ Every step is recorded on the chain before the next, so a run may be interrupted
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -66,17 +67,20 @@ def run_rounds(session: Session, until: int, notice: Notice = lambda text: None)
         RecordError: no station can go on.
         TwinsError, FlError, ChainError: the step at hand failed before it was recorded.
     """
-    session.notice = notice
+    session.notice, session.over = notice, threading.Event()
     chain = session.network.chain
-    while True:
-        yield from _rounds(session, until)
-        session.notice("waiting until everything is settled")
-        try:
-            chain.settle()
-        except UndoneError as error:  # a vote that the round did without, or the last round itself
-            chain.notice(f"{error} Looking at the chain again")
-        else:
-            return
+    try:
+        while True:
+            yield from _rounds(session, until)
+            session.notice("waiting until everything is settled")
+            try:
+                chain.settle()
+            except UndoneError as error:  # a vote that the round did without, or the last round itself
+                chain.notice(f"{error} Looking at the chain again")
+            else:
+                return
+    finally:
+        session.over.set()
 
 
 def _rounds(session: Session, until: int) -> Iterator[RoundResult]:

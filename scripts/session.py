@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -41,6 +42,7 @@ class Session:
         notice: told what happens, for a progress bar.
         at_once: how many stations' devices work at the same time.
         known: what any of the stations has fetched.
+        over: set when the run ends, however it does.
     """
 
     settings: RunSettings
@@ -50,6 +52,7 @@ class Session:
     notice: Callable[[str], None] = lambda text: None
     at_once: int = 1
     known: Known = field(default_factory=Known)
+    over: threading.Event = field(default_factory=threading.Event)
 
     @property
     def twin(self) -> TwinId:

@@ -18,7 +18,6 @@ from twins.errors import ArtifactCorruptError, ArtifactNotFoundError, StoreError
 from twins.types import Cid
 
 _ABANDONED_AFTER = 3600  # seconds
-_LARGE = 1 << 20  # bytes
 
 
 class ArtifactStore(ABC):
@@ -128,10 +127,6 @@ class DirectoryStore(ArtifactStore):
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-                if len(data) >= _LARGE and hasattr(os, "posix_fadvise"):
-                    # Written once, and read once or never: kept, it pushes out what is used. Where a virtual machine
-                    # has to ask its host for that memory, it takes five times as long to write (ADR 21).
-                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             os.replace(name, target)
         except BaseException:
             Path(name).unlink(missing_ok=True)

@@ -142,6 +142,9 @@ def test_a_worker_that_is_killed_is_said_and_the_next_round_has_new_ones(tmp_pat
         engine.close()
     wait_until_gone(left)
     engine.close()  # twice does no harm
+    with pytest.raises(EngineError, match="after they were closed"):
+        engine.start()
+    assert engine._pool is None
 
 
 PARENT = """
