@@ -32,7 +32,7 @@ from twins.updates import device_order
 _AHEAD = 3  # stations: an update of 10,000 devices is 250 MB, and without this as many are in memory
 
 
-def test_ahead(session: Session) -> None:
+def evaluate_ahead(session: Session) -> None:
     """Begin to test what the newest updates will give, beside what records them and votes on them.
 
     If the round turns out otherwise, an update thrown out say, this was for nothing, and does no harm: nobody trains on
@@ -40,7 +40,7 @@ def test_ahead(session: Session) -> None:
     """
     made = _newest(session)
     if made is not None:
-        threading.Thread(target=_test, args=(session, made, session.over), name="test ahead", daemon=True).start()
+        threading.Thread(target=_test, args=(session, made, session.over), name="evaluate ahead", daemon=True).start()
 
 
 def _test(session: Session, made: Sequence[tuple[LocalStation, Newest]], over: threading.Event) -> None:

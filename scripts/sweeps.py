@@ -12,7 +12,7 @@ from chain.connection import Chain
 from chain.errors import ContractRevertError, RecordError, UndoneError
 from chain.station import Action, Due, StationFollower, Step, Unsettled
 from chain.values import RoundState, RoundStatus
-from scripts.ahead import Foreseen, predict, tell, test_ahead, train_ahead
+from scripts.ahead import Foreseen, predict, tell, evaluate_ahead, train_ahead
 from scripts.pipeline import Pipeline, in_order
 from scripts.session import Session
 
@@ -154,7 +154,7 @@ def _train(
         del due  # it may hold hundreds of megabytes, and as many are about to be made
         phases["record"] += perf_counter() - clock
     trained.close()
-    test_ahead(session)
+    evaluate_ahead(session)
     return unsettled
 
 
