@@ -12,7 +12,7 @@ from chain.connection import Chain
 from chain.errors import ContractRevertError, RecordError, UndoneError
 from chain.station import Action, Due, StationFollower, Step, Unsettled
 from chain.values import RoundState, RoundStatus
-from scripts.ahead import Foreseen, predict, tell, evaluate_ahead, train_ahead
+from scripts.ahead import Foreseen, evaluate_ahead, predict, tell, train_ahead
 from scripts.pipeline import Pipeline, in_order
 from scripts.session import Session
 
