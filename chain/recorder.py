@@ -47,9 +47,9 @@ class Recorder:
     account: Account
     ledger: RoundLedger
     archive: Archive
-    secret: StationSecret | None = None
-    readers: Sequence[ReaderId] = ()
-    made: dict[Digest, int] = field(default_factory=dict, compare=False)
+    secret: StationSecret | None
+    readers: Sequence[ReaderId]
+    made: dict[Digest, int] = field(compare=False)  # no default: a recorder is made anew for every look
 
     def store_update(
         self, update: StationUpdate, base_round: int, roster: tuple[Address, ...]

@@ -181,7 +181,8 @@ class Voter:
         """Check what the devices' own updates show, if this station has a grant to read them."""
         if evidence.updates is None or evidence.findings:
             return
-        policy, base = self.manifest.policy, base_model(self.archive, evidence.recorded.base)
+        policy = self.manifest.policy
+        base = self.known.model(evidence.recorded.base, partial(base_model, self.archive))
         yield from check_norms(evidence.recorded, evidence.updates, base, policy)
         yield from recompute_tier1(evidence)
 

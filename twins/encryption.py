@@ -203,7 +203,7 @@ class StationSecret(ReaderKey):
         """
         if encryption.sender != self.public:
             raise SealError(f"expected what this station sealed ({self.public}), got what {encryption.sender} sealed")
-        key = self._content_key(encryption.plaintext, context)
+        key = self.own_key(encryption, context)
         return Grant(reader, "0x" + aes_key_wrap(self._shared(reader, context), key).hex())
 
     def own_key(self, encryption: Encryption, context: bytes) -> bytes:

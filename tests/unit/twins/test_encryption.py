@@ -115,6 +115,7 @@ def test_whoever_has_a_grant_opens_what_was_sealed_and_nobody_else(
             with pytest.raises(NoGrantError):
                 opened(reader, encryption=how, context=context, sealed=sealed)
     assert opened(STATION, encryption=how, context=context, sealed=sealed) == plaintext
+    assert AESGCM(STATION.own_key(how, context)).decrypt(bytes(12), sealed, context) == plaintext
 
 
 @given(st.binary(max_size=80), contexts)
